@@ -1,0 +1,37 @@
+/** What dispatcher and syncer say to each other, by MessagePort; file data goes through the shared page pool. */
+
+/** Dispatcher → syncer. `log` is transferred, not copied; it is an encoded TxgOps sequence (store/txg-log.ts). */
+export interface CommitRequest {
+  kind: 'commit';
+  txg: number;
+  log: ArrayBuffer;
+  logBytes: number;
+  /** True: durable (synced) before the answer; with it everything committed earlier is durable too. */
+  barrier: boolean;
+}
+/** Dispatcher → syncer: no more groups; checkpoint, close the store, answer 'closed'. */
+export interface CloseRequest {
+  kind: 'close';
+}
+export type SyncerRequest = CommitRequest | CloseRequest;
+
+/**
+ * Syncer → dispatcher, followed by a write to the dispatcher's eventfd. A failed group (`errno` not 0) was rolled back and is
+ * *kept by the syncer*, which tries it again after a pause, answering again each time.
+ */
+export interface CommitReply {
+  kind: 'committed';
+  txg: number;
+  /** 0, or ENOSPC / EIO. */
+  errno: number;
+  /** Why it failed, for the log. */
+  reason: string;
+  commitMs: number;
+  walBytes: number;
+}
+export interface ClosedReply {
+  kind: 'closed';
+  errno: number;
+  reason: string;
+}
+export type SyncerReply = CommitReply | ClosedReply;
