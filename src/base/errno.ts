@@ -69,3 +69,5 @@ export const fsError = (errno: ErrnoName, op?: string): FsError => {
   Error.stackTraceLimit = limit;
   return error;
 };
+
+export const isFsError = (error: unknown): error is FsError => error instanceof FsError;
