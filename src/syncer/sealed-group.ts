@@ -43,6 +43,21 @@ export class SealedGroup {
     return count;
   }
 
+  /** Frames that were replaced or dropped since: only this group knows them. */
+  orphanedFrames(): number {
+    let orphaned = 0;
+    let next = 0;
+    for (let i = 0; i < this.bufs.length; i++) {
+      const { sealed, frames } = this.bufs[i];
+      for (let page = 0; this.masks[i] >>> page !== 0; page++) {
+        if (((this.masks[i] >>> page) & 1) === 0) continue;
+        const frame = this.frames[next++];
+        if (((sealed >>> page) & 1) === 0 || frames[page] !== frame) orphaned++;
+      }
+    }
+    return orphaned;
+  }
+
   /** The group is in the store: its pages are clean or free, its names and vnodes too. */
   settle(vnodes: VnodeCache): void {
     this.#settleBufs(vnodes.bufs);

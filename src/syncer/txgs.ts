@@ -199,20 +199,14 @@ export class Txgs {
       this.#seal();
       return;
     }
-    if (!this.#changed) return;
-    if (
-      this.#sealWanted ||
-      this.#openPages >= this.#sealPages ||
-      this.dirtyObjects >= this.#sealObjects ||
-      this.#clock.monotonicMs() - this.#firstDirtyMs >= this.#intervalMs
-    ) {
-      this.#seal();
-    }
+    if (this.#changed && this.#clock.monotonicMs() >= this.deadlineMs) this.#seal();
   }
 
   /** When {@link poll} should be called next, in the clock's monotonic milliseconds; Infinity if never. */
   get deadlineMs(): number {
     if (this.#sealed !== undefined || !this.#changed) return Infinity;
+    const full = this.#openPages >= this.#sealPages || this.dirtyObjects >= this.#sealObjects;
+    if (this.#sealWanted || full) return 0;
     return this.#firstDirtyMs + this.#intervalMs;
   }
 
@@ -323,6 +317,13 @@ export class Txgs {
     if (this.#sealed === undefined || !this.#sealed.barrier || txg > this.#sealed.txg)
       this.#openBarrier = true;
     this.poll();
+  }
+
+  /** Frames that the sealed group pins: all of them, and those that no buf shows any more. For the invariant checker. */
+  sealedFrames(): { total: number; orphaned: number } {
+    const group = this.#sealed;
+    if (group === undefined) return { total: 0, orphaned: 0 };
+    return { total: group.frames.length, orphaned: group.orphanedFrames() };
   }
 
   /** Everything so far: what a {@link barrier} must wait for. */

@@ -13,6 +13,9 @@ import { VFlag, VType, type Vnode } from './vnode.js';
 /** Vnodes examined per slice and mount. */
 const SLICE = 1000;
 
+/** After a round that freed nothing. (the tsleep of vnlru_proc) */
+const NOWHERE_REST_MS = 100;
+
 /** A directory is a leaf unless names under it are pinned by a transaction group; other types always are. (visleaf) */
 export const visleaf = (vp: Vnode): boolean => vp.dirtyNames === 0;
 
@@ -54,6 +57,7 @@ export class Vnlru {
   #pass = 0;
   #doneInRound = 0;
   #left = 0;
+  #restUntilMs = 0;
 
   constructor(vnodes: VnodeCache, monotonicMs: () => number) {
     this.#vnodes = vnodes;
@@ -65,10 +69,15 @@ export class Vnlru {
     return this.#vnodes.count > (this.#vnodes.max * 9) / 10;
   }
 
-  /** One slice, if wanted. Returns the number of vnodes freed. (a step of vnlru_proc's loop) */
+  /** When the next slice is due, in the clock's milliseconds; Infinity: not wanted. */
+  get deadlineMs(): number {
+    return this.wanted ? this.#restUntilMs : Infinity;
+  }
+
+  /** One slice, if due. Returns the number of vnodes freed. (a step of vnlru_proc's loop) */
   runSlice(): number {
-    if (!this.wanted) return 0;
     const started = this.#monotonicMs();
+    if (started < this.deadlineMs) return 0;
     let done = 0;
     for (const mp of this.#vnodes.mounts()) done += this.#vlrureclaim(mp);
     this.#advance(done);
@@ -87,8 +96,12 @@ export class Vnlru {
     if (this.#pass < 3) {
       this.#pass++;
     } else {
-      if (this.#doneInRound === 0) this.nowhere++;
-      else this.nowhere = 0;
+      if (this.#doneInRound === 0) {
+        this.nowhere++;
+        this.#restUntilMs = this.#monotonicMs() + NOWHERE_REST_MS;
+      } else {
+        this.nowhere = 0;
+      }
       this.#pass = 0;
       this.#doneInRound = 0;
     }
