@@ -1,0 +1,27 @@
+/** The families of the posix suite, in the order in which they run. */
+import { dataCases } from './cases/data.js';
+import { directoryCases } from './cases/directory.js';
+import { linkCases } from './cases/links.js';
+import { modeCases } from './cases/modes.js';
+import { openCases } from './cases/open.js';
+import { persistenceCases } from './cases/persistence.js';
+import { renameCases } from './cases/rename.js';
+import { sparseCases } from './cases/sparse.js';
+import { timeCases } from './cases/times.js';
+import { truncateCases } from './cases/truncate.js';
+import { xattrCases } from './cases/xattr.js';
+import type { Family } from './suite.js';
+
+export const families: readonly Family[] = [
+  openCases,
+  dataCases,
+  truncateCases,
+  linkCases,
+  renameCases,
+  directoryCases,
+  timeCases,
+  modeCases,
+  xattrCases,
+  sparseCases,
+  persistenceCases,
+];
