@@ -3,7 +3,7 @@
  * The group owns the frames it lists; see Buf for what a write to a sealed page does.
  */
 import type { BufCache } from '../vnode/buf-cache.js';
-import { popcount, type Buf } from '../vnode/buf.js';
+import { lowestBit, popcount, type Buf } from '../vnode/buf.js';
 import type { NameCache, NameEntry } from '../vnode/name-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
@@ -29,8 +29,8 @@ export class SealedGroup {
   takeBuf(buf: Buf, pages: number[], frames: number[]): number {
     const mask = buf.dirty;
     let count = 0;
-    for (let page = 0; mask >>> page !== 0; page++) {
-      if (((mask >>> page) & 1) === 0) continue;
+    for (let rest = mask; rest !== 0; rest &= rest - 1) {
+      const page = lowestBit(rest);
       pages[count] = page;
       frames[count] = buf.frames[page];
       this.frames.push(buf.frames[page]);
@@ -49,8 +49,8 @@ export class SealedGroup {
     let next = 0;
     for (let i = 0; i < this.bufs.length; i++) {
       const { sealed, frames } = this.bufs[i];
-      for (let page = 0; this.masks[i] >>> page !== 0; page++) {
-        if (((this.masks[i] >>> page) & 1) === 0) continue;
+      for (let rest = this.masks[i]; rest !== 0; rest &= rest - 1) {
+        const page = lowestBit(rest);
         const frame = this.frames[next++];
         if (((sealed >>> page) & 1) === 0 || frames[page] !== frame) orphaned++;
       }
@@ -76,9 +76,9 @@ export class SealedGroup {
       const buf = this.bufs[i];
       const mask = this.masks[i];
       cache.dirtyPages -= popcount(mask);
-      for (let page = 0; mask >>> page !== 0; page++) {
+      for (let rest = mask; rest !== 0; rest &= rest - 1) {
+        const page = lowestBit(rest);
         const bit = 1 << page;
-        if ((mask & bit) === 0) continue;
         const frame = this.frames[next++];
         if (!buf.dead && (buf.sealed & bit) !== 0 && buf.frames[page] === frame) buf.sealed &= ~bit;
         else cache.pool.free(frame);

@@ -7,7 +7,7 @@
 import { assert } from '../base/assert.js';
 import { fsError } from '../base/errno.js';
 import { PAGE_BYTES } from '../store/types.js';
-import { maskOf, popcount, type Buf } from '../vnode/buf.js';
+import { lowestBit, maskOf, popcount, type Buf } from '../vnode/buf.js';
 import type { Vnode } from '../vnode/vnode.js';
 import type { DataSink } from './api.js';
 import { FILE_SIZE_MAX, type FsState } from './state.js';
@@ -46,8 +46,7 @@ const readChunkPart = (
     // The whole chunk has been read: keep all of it that the budget allows.
     const absent = ~buf.valid & maskBelow(buf.extent);
     if (fs.bufs.reserve(popcount(absent))) {
-      for (let page = 0; absent >>> page !== 0; page++)
-        if ((absent >>> page) & 1) fillPage(fs, buf, page, data);
+      for (let rest = absent; rest !== 0; rest &= rest - 1) fillPage(fs, buf, lowestBit(rest), data);
     }
   } else {
     fs.bufs.hits++;

@@ -46,6 +46,16 @@ export const dropXattr = (fs: FsState, vp: Vnode, name: ByteName): boolean => {
   return true;
 };
 
+const NAMESPACES = ['user.', 'trusted.', 'security.'];
+
+/** EOPNOTSUPP for a namespace that doesn't exist, EINVAL for a prefix without a name: as xattr_resolve_name (fs/xattr.c). */
+const requireNamespace = (name: ByteName): void => {
+  if (name === ACL_ACCESS || name === ACL_DEFAULT) return;
+  const prefix = NAMESPACES.find((namespace) => name.startsWith(namespace));
+  if (prefix === undefined) throw fsError('EOPNOTSUPP', 'setxattr');
+  if (name.length === prefix.length) throw fsError('EINVAL', 'setxattr');
+};
+
 export const setxattr = (
   fs: FsState,
   ino: Ino,
@@ -56,6 +66,7 @@ export const setxattr = (
 ): void => {
   fs.requireWritable('setxattr');
   if (name.length === 0 || name.length > XATTR_NAME_MAX) throw fsError('ERANGE', 'setxattr');
+  requireNamespace(name);
   if (value.length > XATTR_SIZE_MAX) throw fsError('E2BIG', 'setxattr');
   withVnode(fs, fs.vget(ino), (vp) => {
     const xattrs = xattrsOf(fs, vp);
