@@ -14,8 +14,8 @@ export interface LinkEvents {
 }
 
 interface Pending {
-  resolve(answer: DispatcherStatus | EndResult): void;
-  reject(error: Failure): void;
+  resolve: (answer: DispatcherStatus | EndResult) => void;
+  reject: (error: Failure) => void;
 }
 
 export class DispatcherLink {

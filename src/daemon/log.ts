@@ -36,5 +36,5 @@ export const openLog = (file: string, level: LogLevel): Log => {
 /** Fields that show an error in the log with its stack and cause. */
 export const errorFields = (error: unknown): Record<string, unknown> =>
   error instanceof Error
-    ? { stack: error.stack, ...(error.cause === undefined ? {} : { cause: String(error.cause) }) }
+    ? { stack: error.stack, ...(error.cause === undefined ? {} : { cause: errorText(error.cause) }) }
     : { thrown: String(error) };
