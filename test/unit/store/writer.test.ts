@@ -158,7 +158,7 @@ void t.test('appends round a grown chunk up, and stale bytes never come back', (
 });
 
 void t.test('a full disk: nothing of the group stays, and the same log can be committed later', (t) => {
-  const rig = new WriterRig(join(scratchDir(t), 'a'));
+  const rig = new WriterRig(join(scratchDir(t), 'a'), { chunkBytes: 131072 });
   rig.ops.putInode(file(2));
   rig.commit();
   const limit = new Database(rig.path);
@@ -197,7 +197,7 @@ void t.test('a damaged log stops the program and leaves the store alone', (t) =>
 
 void t.test('checkpoint, WAL size, free space, and one file left at the end', (t) => {
   const root = scratchDir(t);
-  const rig = new WriterRig(join(root, 'a'));
+  const rig = new WriterRig(join(root, 'a'), { chunkBytes: 131072 });
   const pages = [...Array(32).keys()];
   for (let i = 0; i < 50; i++) rig.ops.writePages(asIno(2), i, 1e9, pages, pages, 32);
   rig.ops.putInode(file(2, { size: 1e9, nlink: 0 }));
