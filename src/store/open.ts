@@ -97,12 +97,9 @@ function requireCurrent(db: Database.Database, path: string): void {
   throw new StoreError('damaged', path, message);
 }
 
-/** SQLite reports a file that lost its end as corrupt: say what happened when the page count shows it. */
+/** SQLite reports a file that lost its end as corrupt when it reads the header: its size is worth saying. */
 function truncatedError(path: string, fileBytes: number, error: unknown): StoreError | undefined {
-  const code = sqliteCode(error);
-  const short = fileBytes < 512;
-  if (!code.startsWith('SQLITE_CORRUPT') && !(short && code === 'SQLITE_NOTADB')) return undefined;
-  if (code === 'SQLITE_NOTADB') return undefined;
+  if (!sqliteCode(error).startsWith('SQLITE_CORRUPT')) return undefined;
   const message =
     `${path} is damaged or shorter than its header says (${fileBytes} bytes); ` +
     'if it was copied, copy it again while it is not mounted, otherwise restore a backup.';

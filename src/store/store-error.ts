@@ -52,7 +52,7 @@ export function openError(path: string, error: unknown): StoreError {
   if (code === 'SQLITE_NOTADB') {
     return new StoreError('not-sqlite', path, `${path} is not a SQLite file, so not a vnodefs store.`, cause);
   }
-  if (code.startsWith('SQLITE_CORRUPT')) {
+  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_ERROR') {
     return new StoreError(
       'damaged',
       path,

@@ -2,7 +2,7 @@
  * The log of a transaction group: TxgOps as bytes, so that a group travels from the dispatcher to the syncer as one
  * transferred ArrayBuffer.
  *
- * A record starts on an 8-byte boundary: a u32 operation code, a u32 length (of the name, the value or the page list), the
+ * A record starts on an 8-byte boundary: a u32 of operation code (low byte) and record length in 8-byte slots, a u32 length (of the name, the value or the page list), the
  * numbers as float64, then the bytes, padded to 8. Native byte order: a log never leaves the process that wrote it.
  * INVARIANT: a log holds whole records only; `logBytes` is a multiple of 8.
  */
@@ -203,7 +203,7 @@ export class TxgEncoder implements TxgOps {
     if (at + slots > this.#slots) this.#grow(at + slots);
     this.#at = at + slots;
     this.#records++;
-    this.#u32[at * 2] = op;
+    this.#u32[at * 2] = op | (slots << 8);
     this.#u32[at * 2 + 1] = length;
     return at;
   }
@@ -244,13 +244,13 @@ export function decodeTxg(log: ArrayBuffer, logBytes: number, sink: TxgOps): voi
   const end = logBytes / 8;
   let at = 0;
   while (at < end) {
-    const op = u[at * 2];
-    at =
-      op === Op.putInode
-        ? decodeInode(f, u, at, scratch, sink)
-        : decodeOther(op, f, u, bytes, at, scratch, sink);
+    const head = u[at * 2];
+    const next = at + (head >>> 8);
+    assert(next > at && next <= end, 'decodeTxg: a record reaches past the end of the log');
+    if ((head & 0xff) === Op.putInode) decodeInode(f, u, at, scratch.inode, sink);
+    else decodeOther(head & 0xff, f, u, bytes, at, scratch, sink);
+    at = next;
   }
-  assert(at === end, 'decodeTxg: the last record is cut');
 }
 
 /** What decoding reuses from record to record. */
@@ -281,14 +281,7 @@ class DecodeScratch {
   readonly frames = new Uint32Array(CHUNK_PAGES_MAX);
 }
 
-function decodeInode(
-  f: Float64Array,
-  u: Uint32Array,
-  at: number,
-  scratch: DecodeScratch,
-  sink: TxgOps,
-): number {
-  const r = scratch.inode;
+function decodeInode(f: Float64Array, u: Uint32Array, at: number, r: InodeRecord, sink: TxgOps): void {
   r.ino = asIno(f[at + 1]);
   r.mode = f[at + 2];
   r.uid = f[at + 3];
@@ -311,10 +304,9 @@ function decodeInode(
   r.ctimeNsec = u[n + 2];
   r.btimeNsec = u[n + 3];
   sink.putInode(r);
-  return at + INODE_SLOTS;
 }
 
-/** Decodes the record at slot `at`, returns the slot after it. */
+/** Decodes the record at slot `at`. */
 function decodeOther(
   op: number,
   f: Float64Array,
@@ -323,16 +315,16 @@ function decodeOther(
   at: number,
   scratch: DecodeScratch,
   sink: TxgOps,
-): number {
+): void {
   const length = u[at * 2 + 1];
   const ino = asIno(f[at + 1]);
   switch (op) {
     case Op.putDirent:
       sink.putDirent(ino, nameAt(bytes, at + 5, length), asIno(f[at + 2]), f[at + 3], f[at + 4]);
-      return at + 5 + slotsOf(length);
+      return;
     case Op.deleteDirent:
       sink.deleteDirent(ino, nameAt(bytes, at + 2, length));
-      return at + 2 + slotsOf(length);
+      return;
     case Op.writePages: {
       const { pages, frames } = scratch;
       let n = (at + 4) * 2;
@@ -341,39 +333,39 @@ function decodeOther(
         frames[i] = u[n++];
       }
       sink.writePages(ino, f[at + 2], f[at + 3], pages, frames, length);
-      return at + 4 + length;
+      return;
     }
     case Op.deleteInode:
       sink.deleteInode(ino);
-      return at + 2;
+      return;
     case Op.setSymlink:
       sink.setSymlink(ino, bytes.subarray((at + 2) * 8, (at + 2) * 8 + length));
-      return at + 2 + slotsOf(length);
+      return;
     case Op.setXattr: {
       const valueSlot = at + 3 + slotsOf(length);
       const valueLength = f[at + 2];
       const value = bytes.subarray(valueSlot * 8, valueSlot * 8 + valueLength);
       sink.setXattr(ino, nameAt(bytes, at + 3, length), value);
-      return valueSlot + slotsOf(valueLength);
+      return;
     }
     case Op.removeXattr:
       sink.removeXattr(ino, nameAt(bytes, at + 2, length));
-      return at + 2 + slotsOf(length);
+      return;
     case Op.addOrphan:
       sink.addOrphan(ino);
-      return at + 2;
+      return;
     case Op.removeOrphan:
       sink.removeOrphan(ino);
-      return at + 2;
+      return;
     case Op.truncate:
       sink.truncate(ino, f[at + 2]);
-      return at + 3;
+      return;
     case Op.dropChunks:
       sink.dropChunks(ino, f[at + 2], f[at + 3]);
-      return at + 4;
+      return;
     case Op.setCounters:
       sink.setCounters({ nextIno: f[at + 1], inodeCount: f[at + 2], allocPages: f[at + 3] });
-      return at + 4;
+      return;
     default:
       throw new InvariantError(`decodeTxg: unknown operation ${op}`);
   }

@@ -148,6 +148,15 @@ export class StoreWriter {
     }
   }
 
+  /** Caps the main file at `pages` SQLite pages (of this connection only): beyond it commits fail with ENOSPC. Errors: FsError. */
+  limitPages(pages: number): void {
+    try {
+      this.#db.pragma(`max_page_count = ${Math.floor(pages)}`);
+    } catch (error) {
+      throw storeFsError(error, 'limitPages');
+    }
+  }
+
   /**
    * Checkpoints and closes; when no reader is open any more only the one file is left. Closes even if it throws.
    * Errors: FsError when the checkpoint failed: the WAL stays, and the next opening replays it.

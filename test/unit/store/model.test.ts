@@ -150,7 +150,7 @@ function compare(reader: ReturnType<typeof openReader>, i: number, f: ModelFile)
 }
 
 for (const inlineMax of [0, 512, 4096]) {
-  t.test(`random groups, inline limit ${inlineMax}`, (t) => {
+  void t.test(`random groups, inline limit ${inlineMax}`, (t) => {
     const root = scratchDir(t);
     for (let seed = 1; seed <= 6; seed++) {
       const run = new Run(join(root, `s${seed}-${inlineMax}`), seed * 7919 + inlineMax, inlineMax);

@@ -91,7 +91,7 @@ function play(ops: TxgOps, [op, ...args]: Call): void {
   (ops[op as keyof TxgOps] as (...a: unknown[]) => void).apply(ops, bound);
 }
 
-t.test('decoding gives back the calls, in order', (t) => {
+void t.test('decoding gives back the calls, in order', (t) => {
   const encoder = new TxgEncoder(1024);
   fc.assert(
     fc.property(fc.array(call, { maxLength: 60 }), (calls) => {
@@ -108,7 +108,7 @@ t.test('decoding gives back the calls, in order', (t) => {
   t.end();
 });
 
-t.test('take starts an empty log, and the one taken can be transferred', (t) => {
+void t.test('take starts an empty log, and the one taken can be transferred', (t) => {
   const encoder = new TxgEncoder();
   encoder.putInode(file(7));
   const first = encoder.take();
@@ -123,7 +123,7 @@ t.test('take starts an empty log, and the one taken can be transferred', (t) => 
   t.end();
 });
 
-t.test('grows past its first size, and decodes nothing from an empty log', (t) => {
+void t.test('grows past its first size, and decodes nothing from an empty log', (t) => {
   const encoder = new TxgEncoder(8);
   for (let i = 1; i <= 5000; i++)
     encoder.setXattr(asIno(i), 'user.a' as ByteName, new Uint8Array(50).fill(i));
@@ -138,7 +138,7 @@ t.test('grows past its first size, and decodes nothing from an empty log', (t) =
   t.end();
 });
 
-t.test('refuses what no encoder wrote', (t) => {
+void t.test('refuses what no encoder wrote', (t) => {
   const { sink } = recorder();
   t.throws(() => decodeTxg(new ArrayBuffer(16), 16, sink), { name: 'InvariantError' });
   t.throws(() => decodeTxg(new ArrayBuffer(16), 12, sink), { name: 'InvariantError' });
