@@ -76,7 +76,7 @@ export const setxattr = (
     if (!exists && listBytes(xattrs) + name.length + 1 > XATTR_LIST_MAX) throw fsError('ENOSPC', 'setxattr');
     fs.txgs.admit(0);
     if (name === ACL_ACCESS || name === ACL_DEFAULT) setAcl(fs, vp, name, value, clearSgid);
-    else putXattr(fs, vp, name, value.slice());
+    else putXattr(fs, vp, name, new Uint8Array(value));
   });
 };
 
@@ -84,13 +84,13 @@ const setAcl = (fs: FsState, vp: Vnode, name: ByteName, value: Uint8Array, clear
   if (name === ACL_DEFAULT) {
     if (!vp.isDir) throw fsError('EACCES', 'setxattr');
     if (parseAcl(value).length === 0) dropXattr(fs, vp, name);
-    else putXattr(fs, vp, name, value.slice());
+    else putXattr(fs, vp, name, new Uint8Array(value));
     return;
   }
   const { permissions, store } = accessAclEffect(value);
   if (permissions !== undefined) vp.mode = (vp.mode & ~0o777) | permissions;
   if (clearSgid) vp.mode &= ~S_ISGID;
-  if (store) putXattr(fs, vp, name, value.slice());
+  if (store) putXattr(fs, vp, name, new Uint8Array(value));
   else if (!dropXattr(fs, vp, name)) fs.changed(vp);
 };
 
