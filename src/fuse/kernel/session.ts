@@ -60,6 +60,7 @@ export class KernelSession implements HandlerContext {
   readonly vfs: Vfs;
   readonly writer: ReplyWriter;
   readonly lifetimes: Lifetimes;
+  readonly birthTimes: boolean;
   setxattrHeadBytes = SETXATTR_IN_COMPAT_BYTES;
 
   readonly #options: KernelSessionOptions;
@@ -83,6 +84,7 @@ export class KernelSession implements HandlerContext {
     this.fd = fd;
     this.vfs = vfs;
     this.#options = options;
+    this.birthTimes = options.birthTimes;
     this.#log = log;
     this.#onInit = onInit;
     this.#onEnd = onEnd;
