@@ -97,7 +97,12 @@ export class KernelSession implements HandlerContext {
     this.#capacity = this.#request.bytes.length;
     this.writer = new ReplyWriter(fd, pool, Math.max(MIN_PAYLOAD_BYTES, this.#maxWriteBytes));
     this.lifetimes = lifetimesOf(options.entryTtlMs, options.attrTtlMs);
-    this.#trace = options.traceFile === undefined ? null : new ProtocolTrace(options.traceFile);
+    this.#trace =
+      options.traceFile === undefined
+        ? null
+        : new ProtocolTrace(options.traceFile, (error) =>
+            log('warn', 'the protocol trace ended: its file could not be written', { error: String(error) }),
+          );
   }
 
   /** Reads one request, if there is one, and answers or defers it. Throws only InvariantError. */
@@ -246,6 +251,8 @@ export class KernelSession implements HandlerContext {
       case 'refused':
         this.#log('error', decision.reason, {});
         reply.errno(decision.errno);
+        // The kernel fails every operation from now on: there is nothing left to serve.
+        this.end('aborted');
         return;
       case 'other-major':
         initOut.encode(bytes, PAYLOAD_BYTE, { major: PROTOCOL_MAJOR });
