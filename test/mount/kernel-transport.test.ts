@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -32,6 +32,8 @@ const shell = (script: string, mountpoint: string, uid?: number): string => {
 interface Daemon {
   child: ChildProcess;
   ready: string;
+  /** Sends a command; resolves with the next line said. */
+  tell: (command: string) => Promise<string>;
   /** Unmounts in order; resolves with the last line, and the exit code. */
   finish: () => Promise<{ summary: string; code: number | null }>;
 }
@@ -66,6 +68,15 @@ const start = async (mountpoint: string, options: object, uid?: number): Promise
   return {
     child,
     ready,
+    tell: (command) =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error(`no answer to ${command}`)), STEP_MS);
+        lines.once('line', (line) => {
+          clearTimeout(timer);
+          resolve(line);
+        });
+        child.stdin.write(`${command}\n`);
+      }),
     finish: async () => {
       child.stdin.write('end\n');
       const timer = setTimeout(() => child.kill('SIGKILL'), STEP_MS);
@@ -118,7 +129,7 @@ const scratch = (t: Test): string => {
   return dir;
 };
 
-await t.test('as root', { skip: isRoot ? false : 'not root' }, async (t) => {
+await t.test('as root', { skip: isRoot ? false : 'needs root' }, async (t) => {
   for (const options of [{}, { writebackCache: false, attrTtlMs: 0, entryTtlMs: 0, pollUs: 0 }]) {
     const dir = scratch(t);
     const daemon = await start(dir, options);
@@ -140,24 +151,43 @@ await t.test('as root', { skip: isRoot ? false : 'not root' }, async (t) => {
   }
 });
 
-await t.test('as an ordinary user', { skip: isRoot ? false : 'not root' }, async (t) => {
-  chmodSync('/dev/fuse', 0o666);
+await t.test('as an ordinary user', async (t) => {
+  const uid = isRoot ? NOBODY : undefined;
   const dir = scratch(t);
-  chownSync(dir, NOBODY, NOBODY);
-  const daemon = await start(dir, {}, NOBODY);
+  if (isRoot) {
+    chmodSync('/dev/fuse', 0o666);
+    chownSync(dir, NOBODY, NOBODY);
+  }
+  const daemon = await start(dir, {}, uid);
   t.match(findMount(dir), { type: 'fuse.vnodefs', source: 'memory, of the \\tests' });
   t.same(
-    shell(`umask 022; export TZ=UTC LC_ALL=C; ${everything}`, dir, NOBODY).trimEnd().split('\n'),
-    wanted('nobody'),
+    shell(`umask 022; export TZ=UTC LC_ALL=C; ${everything}`, dir, uid).trimEnd().split('\n'),
+    wanted(isRoot ? 'nobody' : userInfo().username),
   );
-  t.throws(() => shell('ls "$1" 2>/dev/null', dir), 'allow_other is off: root may not enter');
+  if (isRoot) t.throws(() => shell('ls "$1" 2>/dev/null', dir), 'allow_other is off: root may not enter');
   const { summary, code } = await daemon.finish();
   t.equal(code, 0);
   t.match(JSON.parse(summary), { cause: 'unmounted' });
   t.equal(findMount(dir), undefined);
 });
 
-await t.test('a daemon that is killed leaves no hang', { skip: isRoot ? false : 'not root' }, async (t) => {
+await t.test('notifications', { skip: isRoot ? false : 'needs root' }, async (t) => {
+  const dir = scratch(t);
+  const daemon = await start(dir, {});
+  shell('cd "$1"; for i in $(seq 400); do echo $i > n$i; done; cat n7', dir);
+  t.equal(await daemon.tell('invalidate 8'), 'notified 0');
+  t.equal(shell('cat "$1/n7"', dir), '7\n', 'read again');
+  t.equal(await daemon.tell('forget n7'), 'notified 0');
+  t.equal(await daemon.tell('forget missing'), 'notified 2', 'ENOENT');
+  t.equal(shell('cat "$1/n7"', dir), '7\n', 'looked up again');
+  t.equal(await daemon.tell('prune 401'), 'notified 0');
+  t.equal(shell('cat "$1/n8"', dir), '8\n');
+  const { summary } = await daemon.finish();
+  const told = JSON.parse(summary) as { requests: Record<string, number>; lookups: number };
+  t.ok(told.lookups < 20, `the kernel gave back all but ${told.lookups}`);
+});
+
+await t.test('a daemon that is killed leaves no hang', { skip: isRoot ? false : 'needs root' }, async (t) => {
   const dir = scratch(t);
   const daemon = await start(dir, {});
   daemon.child.kill('SIGKILL');
@@ -171,7 +201,7 @@ await t.test('a daemon that is killed leaves no hang', { skip: isRoot ? false : 
   t.equal(findMount(dir), undefined);
 });
 
-await t.test('aborted', { skip: isRoot ? false : 'not root' }, async (t) => {
+await t.test('aborted', { skip: isRoot ? false : 'needs root' }, async (t) => {
   const dir = scratch(t);
   const daemon = await start(dir, {});
   const minor = findMount(dir)?.device.split(':')[1] ?? '';
