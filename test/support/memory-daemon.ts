@@ -1,13 +1,16 @@
 /**
  * A process that mounts and serves a {@link MemoryVfs}: `node memory-daemon.js <mountpoint> [JSON]`. The main thread mounts, a worker serves.
- * Prints `ready <protocol> <features>` on standard output when INIT is answered; "end" on standard input unmounts. At its end it
- * prints one line of JSON with request counts.
+ * Prints `ready <protocol> <features>` on standard output when INIT is answered; on standard input, "end" unmounts, "prune <ino>" (inodes 2 to that),
+ * "forget <name>" (in the root) and "invalidate <ino>" notify the kernel and print `notified <errno>`. At its end it prints one line of JSON
+ * with request counts.
  */
 import { createInterface } from 'node:readline';
 import { isMainThread, parentPort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';
 import { createEventFd, EventFdWaker } from '../../src/base/descriptors.js';
+import { asIno, byteName, ROOT_INO } from '../../src/base/ids.js';
 import { DeviceLoop } from '../../src/fuse/kernel/device-loop.js';
 import { mountKernel, unmountKernel } from '../../src/fuse/kernel/mount.js';
+import { notifyInvalEntry, notifyInvalInode, notifyPrune } from '../../src/fuse/kernel/notify.js';
 import { KernelSession } from '../../src/fuse/kernel/session.js';
 import { defaultSessionOptions, type KernelSessionOptions } from '../../src/fuse/kernel/session-options.js';
 import { MemoryVfs } from './memory-vfs.js';
@@ -45,6 +48,7 @@ const serve = (): void => {
           counters: session.counters(),
           sleeps: loop.sleeps,
           handles: vfs.handles.size,
+          lookups: [...vfs.nodes.values()].reduce((sum, node) => sum + node.lookups, 0),
           cpuMs: (cpu.user + cpu.system) / 1000,
         }),
       );
@@ -75,11 +79,19 @@ const main = async (): Promise<void> => {
   const worker = new Worker(new URL(import.meta.url), { workerData: config });
   worker.on('message', (line: string) => console.log(line));
   const input = createInterface({ input: process.stdin });
-  input.on(
-    'line',
-    () =>
-      void unmountKernel(mounted.mountpoint, { lazy: false }).catch((e: unknown) => console.log(String(e))),
-  );
+  input.on('line', (line) => {
+    const [command, argument] = line.split(' ');
+    if (command === 'end') {
+      unmountKernel(mounted.mountpoint, { lazy: false }).catch((e: unknown) => console.log(String(e)));
+    } else if (command === 'prune') {
+      const inos = Array.from({ length: Number(argument) - 1 }, (_, i) => asIno(i + 2));
+      console.log(`notified ${notifyPrune(mounted.fd, inos)}`);
+    } else if (command === 'forget') {
+      console.log(`notified ${notifyInvalEntry(mounted.fd, ROOT_INO, byteName(argument))}`);
+    } else if (command === 'invalidate') {
+      console.log(`notified ${notifyInvalInode(mounted.fd, asIno(Number(argument)), 0, 0)}`);
+    }
+  });
   await new Promise((resolve) => worker.once('exit', resolve));
   new EventFdWaker(wakeFd).wake();
   input.close();

@@ -9,6 +9,8 @@ export interface HandlerContext {
   readonly vfs: Vfs;
   readonly writer: ReplyWriter;
   readonly lifetimes: Lifetimes;
+  /** Whether STATX is answered at all. */
+  readonly birthTimes: boolean;
   /** Known after INIT: bytes of setxattr_in as this kernel sends it. */
   setxattrHeadBytes: number;
   /** FUSE_INTERRUPT of the request `unique`. */

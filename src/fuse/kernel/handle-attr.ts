@@ -21,6 +21,7 @@ export const getattr: Handler = (cx, req, reply) => {
 };
 
 export const statx: Handler = (cx, req, reply) => {
+  if (!cx.birthTimes) throw fsError('ENOSYS');
   const fh = req.u32(statxIn.word.getattrFlags) & GETATTR_FH ? asFh(req.u64(statxIn.word.fh)) : undefined;
   const vp = cx.vfs.getattr(req, asIno(req.nodeid), fh);
   try {

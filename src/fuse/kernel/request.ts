@@ -14,7 +14,6 @@ export const HEADER_BYTES = inHeader.size;
 const HEADER_WORDS = HEADER_BYTES >> 2;
 const H = inHeader.word;
 const SLASH = 0x2f;
-const DOT = 0x2e;
 
 /** The request is also its own caller: uid, gid and pid as the header has them. */
 export class Request implements Caller {
@@ -107,13 +106,6 @@ export class Request implements Caller {
   data(count: number): Uint8Array {
     if (this.#cursor + count > this.length) throw fsError('EINVAL');
     return this.bytes.subarray(this.#cursor, this.#cursor + count);
-  }
-
-  /** True if the last LOOKUP name read from the body is `.` or `..`. */
-  get nameIsDots(): boolean {
-    const b = this.bytes;
-    if (b[HEADER_BYTES] !== DOT) return false;
-    return b[HEADER_BYTES + 1] === 0 || (b[HEADER_BYTES + 1] === DOT && b[HEADER_BYTES + 2] === 0);
   }
 
   /** A copy with a buffer of its own, for a request that must wait. */

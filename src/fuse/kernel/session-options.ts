@@ -8,6 +8,11 @@ export interface KernelSessionOptions {
   entryTtlMs: number;
   writebackCache: boolean;
   readdirPlus: ReaddirPlus;
+  /**
+   * Answer STATX, so that birth times show. Its price: LOOKUP can't carry a birth time, so the first statx(2) of each inode that asks for one (as
+   * Node's fs.stat and stat(1) do, ls doesn't) costs a request. False: ENOSYS once, and the kernel never asks again.
+   */
+  birthTimes: boolean;
   maxReadaheadBytes: number;
   maxBackground: number;
   congestionThreshold: number;
@@ -22,6 +27,7 @@ export const defaultSessionOptions: Readonly<KernelSessionOptions> = {
   entryTtlMs: DAY_MS,
   writebackCache: true,
   readdirPlus: 'auto',
+  birthTimes: true,
   maxReadaheadBytes: 1 << 20,
   maxBackground: 64,
   congestionThreshold: 48,

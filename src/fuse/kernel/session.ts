@@ -60,6 +60,7 @@ export class KernelSession implements HandlerContext {
   readonly vfs: Vfs;
   readonly writer: ReplyWriter;
   readonly lifetimes: Lifetimes;
+  readonly birthTimes: boolean;
   setxattrHeadBytes = SETXATTR_IN_COMPAT_BYTES;
 
   readonly #options: KernelSessionOptions;
@@ -83,6 +84,7 @@ export class KernelSession implements HandlerContext {
     this.fd = fd;
     this.vfs = vfs;
     this.#options = options;
+    this.birthTimes = options.birthTimes;
     this.#log = log;
     this.#onInit = onInit;
     this.#onEnd = onEnd;
@@ -95,7 +97,12 @@ export class KernelSession implements HandlerContext {
     this.#capacity = this.#request.bytes.length;
     this.writer = new ReplyWriter(fd, pool, Math.max(MIN_PAYLOAD_BYTES, this.#maxWriteBytes));
     this.lifetimes = lifetimesOf(options.entryTtlMs, options.attrTtlMs);
-    this.#trace = options.traceFile === undefined ? null : new ProtocolTrace(options.traceFile);
+    this.#trace =
+      options.traceFile === undefined
+        ? null
+        : new ProtocolTrace(options.traceFile, (error) =>
+            log('warn', 'the protocol trace ended: its file could not be written', { error: String(error) }),
+          );
   }
 
   /** Reads one request, if there is one, and answers or defers it. Throws only InvariantError. */
@@ -244,6 +251,8 @@ export class KernelSession implements HandlerContext {
       case 'refused':
         this.#log('error', decision.reason, {});
         reply.errno(decision.errno);
+        // The kernel fails every operation from now on: there is nothing left to serve.
+        this.end('aborted');
         return;
       case 'other-major':
         initOut.encode(bytes, PAYLOAD_BYTE, { major: PROTOCOL_MAJOR });

@@ -64,13 +64,20 @@ export class TraceEntry {
   }
 }
 
+/**
+ * The file. A trace that can't be written any more (a full disk) ends; the mount goes on.
+ */
 export class ProtocolTrace {
   readonly #fd: number;
+  readonly #onFailure: (error: unknown) => void;
   #pending = '';
-  constructor(path: string) {
+  #failed = false;
+  constructor(path: string, onFailure: (error: unknown) => void) {
     this.#fd = openSync(path, 'a');
+    this.#onFailure = onFailure;
   }
   append(line: string): void {
+    if (this.#failed) return;
     this.#pending += line + '\n';
     if (this.#pending.length >= FLUSH_BYTES) this.flush();
   }
@@ -78,7 +85,12 @@ export class ProtocolTrace {
     if (this.#pending === '') return;
     const text = this.#pending;
     this.#pending = '';
-    writeSync(this.#fd, text);
+    try {
+      writeSync(this.#fd, text);
+    } catch (error) {
+      this.#failed = true;
+      this.#onFailure(error);
+    }
   }
   close(): void {
     this.flush();
