@@ -1,11 +1,116 @@
 /** Plugs the layers below into the ports of src/daemon/ports.ts: the only file of the main thread that knows their modules. */
-import { Failure } from './failure.js';
-import type { DaemonPorts, StorePort } from './ports.js';
+import { existsSync } from 'node:fs';
+import { createEventFd, EventFdWaker } from '../base/descriptors.js';
+import { syscalls } from '../base/syscalls.js';
+import { MountError } from '../fuse/kernel/mount-error.js';
+import { mountKernel } from '../fuse/kernel/mount.js';
+import { setReadAhead } from '../fuse/kernel/mountinfo.js';
+import { checkStore } from '../store/fsck.js';
+import { lockStore } from '../store/lock.js';
+import { createStore } from '../store/mkfs.js';
+import { openStore } from '../store/open.js';
+import { StoreError, type StoreErrorCode } from '../store/store-error.js';
+import { readSuperblock } from '../store/superblock.js';
+import type { Superblock } from '../store/types.js';
+import { Failure, type FailureKind } from './failure.js';
+import type { DaemonPorts, FsckReport, Mounter, NewStore, StoreClaim, StorePort, System } from './ports.js';
+import { workerStarter } from './workers.js';
 
-export const storePort = (): StorePort => {
-  throw new Failure('general', 'this build has no store layer: merge it first');
+const KIND_BY_CODE: Partial<Record<StoreErrorCode, FailureKind>> = {
+  locked: 'store-in-use',
+  busy: 'store-in-use',
+  'bad-option': 'usage',
+};
+/** As large as a READ can be. */
+const READ_AHEAD_KB = 1024;
+
+/** Our sentences have no full stop: `vnodefs: …` goes before them. */
+const translate = <T>(act: () => T): T => {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof StoreError)
+      throw new Failure(KIND_BY_CODE[error.code] ?? 'store', error.message.replace(/\.$/, ''), {
+        cause: error,
+      });
+    if (error instanceof MountError)
+      throw new Failure('mount', error.message.replace(/\.$/, ''), { cause: error });
+    throw error;
+  }
 };
 
-export const daemonPorts = (): DaemonPorts => {
-  throw new Failure('general', 'this build has no kernel transport: merge it first');
+/** The root directory belongs to whoever makes the store. */
+const owner = (): { rootUid: number; rootGid: number } => ({
+  rootUid: process.getuid?.() ?? 0,
+  rootGid: process.getgid?.() ?? 0,
+});
+
+const create = (path: string, { label, sizeLimitBytes, inodeLimit, force }: NewStore): Superblock =>
+  createStore(path, { label, sizeLimitBytes, inodeLimit, force, ...owner() });
+
+const check = (path: string): FsckReport => {
+  const { findings, omitted, inodes, dirents, chunks } = checkStore(path);
+  const problems = findings.map(({ rule, message }) => ({ kind: rule, message }));
+  if (omitted > 0) problems.push({ kind: 'omitted', message: `${omitted} more like these` });
+  return { problems, counts: { inodes, dirents, chunks } };
 };
+
+/**
+ * The lock is the main thread's, for as long as the process lives: the syncer opens its writer under it. Opening here once, before
+ * anything is mounted, lets a bad store be refused in time; it also recovers the write-ahead log of a killed daemon.
+ */
+const claim = (path: string, readOnly: boolean): StoreClaim => {
+  const created = !existsSync(path);
+  if (created && readOnly)
+    throw new Failure('store', `there is no store ${path}: make it with 'vnodefs mkfs', or mount without ro`);
+  if (created) createStore(path, owner());
+  const lock = lockStore(path);
+  try {
+    const db = openStore(path, { mode: readOnly ? 'read' : 'write', cacheKiB: 1024 });
+    try {
+      return { superblock: readSuperblock(db, path), created, release: () => lock.release() };
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+};
+
+export const storePort = (): StorePort => ({
+  create: (path, options) => translate(() => create(path, options)),
+  check: (path) => translate(() => check(path)),
+  claim: (path, readOnly) => translate(() => claim(path, readOnly)),
+});
+
+export const kernelMounter: Mounter = {
+  mount: ({ mountpoint, source, flags }) => {
+    const { allowOther, readOnly, nosuid, nodev, noexec, noatime } = flags;
+    const options = { mountpoint, fsname: source, allowOther, readOnly, nosuid, nodev, noexec, noatime };
+    return { deviceFd: translate(() => mountKernel(options)).fd };
+  },
+  settled: (mountpoint) => void setReadAhead(mountpoint, READ_AHEAD_KB),
+};
+
+export const realSystem = (): System => ({
+  eventfd: () => createEventFd(),
+  waker: (fd) => {
+    const waker = new EventFdWaker(fd);
+    return () => waker.wake();
+  },
+  exit: (code) => {
+    syscalls().exitNow(code);
+    throw new Error('_exit returned');
+  },
+});
+
+export const daemonPorts = (): DaemonPorts => ({
+  store: storePort(),
+  mounter: kernelMounter,
+  system: realSystem(),
+  startWorkers: workerStarter(
+    new URL('./dispatcher-worker.js', import.meta.url),
+    new URL('../syncer/syncer-worker.js', import.meta.url),
+  ),
+});

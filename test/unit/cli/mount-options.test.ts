@@ -12,7 +12,7 @@ const parse = (...lists: string[]): ReturnType<typeof defaultMountOptions> => {
 t.test('defaults', (t) => {
   const { flags, tuning } = parse();
   t.strictSame(flags, defaultFlags());
-  t.ok(flags.defaultPermissions);
+  t.strictSame(parse('default_permissions'), defaultMountOptions());
   t.equal(tuning.pagesMax * 4096, 256 * 2 ** 20);
   t.equal(tuning.vnodesMax, 100_000);
   t.equal(tuning.syncIntervalMs, 5_000);
@@ -34,7 +34,6 @@ t.test('flags; the last one wins', (t) => {
   t.strictSame(flags, {
     readOnly: true,
     allowOther: true,
-    defaultPermissions: true,
     noatime: true,
     nosuid: true,
     nodev: true,
