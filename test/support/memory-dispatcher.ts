@@ -47,7 +47,7 @@ const status = (id: number): FromDispatcher => ({
 
 loop.run(() => {
   for (;;) {
-    const received = receiveMessageOnPort(main);
+    const received: { message: ToDispatcher } | undefined = receiveMessageOnPort(main);
     if (received === undefined) return;
     const { message } = received;
     if (message.kind === 'status') say(status(message.id));
