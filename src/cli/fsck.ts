@@ -1,4 +1,4 @@
-/** `vnodefs fsck STORE`: examines a store that isn't mounted. Changes nothing. */
+/** `vnodefs fsck STORE`: examines a store, as of its last commit if it is mounted. Changes nothing. */
 import type { Command } from 'commander';
 import { Failure } from '../daemon/failure.js';
 import { resolveStore } from '../daemon/mount-point.js';
@@ -10,7 +10,7 @@ const PROBLEMS_SHOWN_MAX = 100;
 export const addFsck = (program: Command, context: CliContext): void => {
   program
     .command('fsck')
-    .description('examine a store that is not mounted, changing nothing')
+    .description('examine a store, changing nothing')
     .argument('<store>', 'the SQLite file')
     .option('--json', 'report as JSON')
     .action((store: string, options: JsonOption) => fsck(context, store, options));

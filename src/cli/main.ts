@@ -10,7 +10,7 @@ import { mount } from './mount.js';
 import { parseMount8 } from './mount8.js';
 import { buildProgram, usageFailure, verbsOf } from './program.js';
 
-const realContext = (): CliContext => ({
+export const realContext = (): CliContext => ({
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   here: surroundings(),

@@ -72,8 +72,7 @@ const WITHOUT_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
   ['ro', (o) => void (o.flags.readOnly = true)],
   ['rw', (o) => void (o.flags.readOnly = false)],
   ['allow_other', (o) => void (o.flags.allowOther = true)],
-  ['default_permissions', (o) => void (o.flags.defaultPermissions = true)],
-  ['no_default_permissions', (o) => void (o.flags.defaultPermissions = false)],
+  ['default_permissions', () => undefined], // always: the kernel checks permissions
   ['noatime', (o) => void (o.flags.noatime = true)],
   ['relatime', (o) => void (o.flags.noatime = false)],
   ['atime', (o) => void (o.flags.noatime = false)],

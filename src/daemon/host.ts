@@ -77,7 +77,9 @@ export const reasonOf = (stderr: string): string => {
 export const readProbe = (result: CommandResult): Probe => {
   if (result.status === 0) return { state: 'alive' };
   if (result.timedOut) return { state: 'hung' };
-  if (/endpoint is not connected|socket not connected/i.test(result.stderr)) return { state: 'dead' };
+  // ECONNABORTED: asked while it was dying. musl says ENOTCONN in other words.
+  if (/endpoint is not connected|socket not connected|connection abort/i.test(result.stderr))
+    return { state: 'dead' };
   return { state: 'unreachable', reason: reasonOf(result.stderr) };
 };
 

@@ -66,10 +66,12 @@ export const occupantOf = async (
 };
 
 export const judge = async (mount: MountEntry, host: Host, here: Surroundings): Promise<Occupant> => {
-  const registered = findEntry(mount.mountpoint, ownerOf(mount), here);
-  const daemonLives = registered !== undefined && isAlive(registered.entry);
-  if (daemonLives) return { mount, registered, state: 'live' };
+  const before = findEntry(mount.mountpoint, ownerOf(mount), here);
+  if (before !== undefined && isAlive(before.entry)) return { mount, registered: before, state: 'live' };
   const probe = await host.probe(mount.mountpoint, PROBE_MS);
+  // A daemon registers once its mount answers: it may have done so while we asked.
+  const registered = findEntry(mount.mountpoint, ownerOf(mount), here);
+  if (registered !== undefined && isAlive(registered.entry)) return { mount, registered, state: 'live' };
   if (probe.state === 'dead') return { mount, registered, state: 'stale' };
   if (probe.state === 'hung') return { mount, registered, state: 'hung' };
   // Registered, its daemon gone, and not answering as dead: the kernel hides other users' mounts, even from root.

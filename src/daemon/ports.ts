@@ -39,7 +39,7 @@ export interface StoreClaim {
 export interface StorePort {
   /** Makes a store. Refuses to replace a file unless `force`. */
   create(path: string, options: NewStore): Superblock;
-  /** Examines a store that isn't mounted; changes nothing. Problems are results, not failures. */
+  /** Examines a store as of its last commit; changes nothing. Problems are results, not failures. */
   check(path: string): FsckReport;
   /** Makes the store if it is missing (not if `readOnly`), checks that it can be used, and takes its lock. */
   claim(path: string, readOnly: boolean): StoreClaim;
@@ -58,14 +58,16 @@ export interface MountedDevice {
 }
 
 export interface Mounter {
-  mount(request: MountRequest): Promise<MountedDevice>;
+  mount(request: MountRequest): MountedDevice;
+  /** INIT has been answered: what can only be set now. Touches nothing below the mount; never throws. */
+  settled(mountpoint: string): void;
 }
 
 export interface System {
   /** eventfd(2), close-on-exec, non-blocking. */
   eventfd(): number;
-  /** Adds 1 to an eventfd. */
-  wake(fd: number): void;
+  /** A function that adds 1 to an eventfd. */
+  waker(fd: number): () => void;
   /** _exit(2): ends the process even while a worker thread is inside a system call, which process.exit does not. */
   exit(code: number): never;
 }

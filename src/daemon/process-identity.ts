@@ -2,7 +2,7 @@
  * Which process is meant by a pid: the pid and its start time, since pids are used again (proc(5), /proc/PID/stat field 22,
  * in clock ticks since boot).
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 export interface ProcessIdentity {
   pid: number;
@@ -29,11 +29,25 @@ export const identify = (pid: number): ProcessIdentity => ({
   startTicks: readStat(pid)?.startTicks ?? 0,
 });
 
+/**
+ * A killed process is shown as a zombie as soon as its first thread has ended: while others still run, its files (and so its
+ * mount and its lock) are still open.
+ */
+const hasThreads = (pid: number): boolean => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length > 1;
+  } catch {
+    return false;
+  }
+};
+
 /** False once it has ended, even while its parent hasn't reaped it. */
 export const isAlive = (identity: ProcessIdentity): boolean => {
   const stat = readStat(identity.pid);
-  if (stat !== undefined)
-    return stat.state !== 'Z' && stat.state !== 'X' && stat.startTicks === identity.startTicks;
+  if (stat !== undefined) {
+    const hasEnded = stat.state === 'X' || (stat.state === 'Z' && !hasThreads(identity.pid));
+    return !hasEnded && stat.startTicks === identity.startTicks;
+  }
   if (identity.startTicks !== 0) return false;
   try {
     process.kill(identity.pid, 0);

@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Failure } from './failure.js';
 import { isAlive, type ProcessIdentity } from './process-identity.js';
 import { isPrivate, makeRuntimeDir, nameOf, runtimeDirsOf, type Surroundings } from './places.js';
 
@@ -17,6 +18,9 @@ export interface RegistryEntry extends ProcessIdentity {
   /** Milliseconds since the epoch. */
   startedMs: number;
 }
+
+/** unix(7): sun_path without its NUL. Node would cut a longer one silently. */
+const SOCKET_PATH_MAX = 107;
 
 /** A registry entry and the file it came from. */
 export interface Registered {
@@ -52,8 +56,15 @@ export const parseEntry = (text: string): RegistryEntry | undefined => {
  * a daemon that fails to mount never takes a living one's socket.
  */
 export const registryFiles = (mountpoint: string, here: Surroundings): { file: string; socket: string } => {
-  const base = join(makeRuntimeDir(here), nameOf(mountpoint));
-  return { file: `${base}.json`, socket: `${base}-${process.pid}.sock` };
+  const directory = makeRuntimeDir(here);
+  const base = join(directory, nameOf(mountpoint));
+  const socket = `${base}-${process.pid}.sock`;
+  if (Buffer.byteLength(socket) > SOCKET_PATH_MAX)
+    throw new Failure(
+      'general',
+      `the path of the runtime directory ${directory} is too long for a socket: set VNODEFS_RUNTIME_DIR to a shorter one`,
+    );
+  return { file: `${base}.json`, socket };
 };
 
 export const writeEntry = (file: string, entry: RegistryEntry): void => {

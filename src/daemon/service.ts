@@ -89,7 +89,7 @@ export class MountService {
       const pool = this.#allocatePool();
       const wakeFd = this.#ports.system.eventfd();
       const source = flags.fsname ?? store;
-      const { deviceFd } = await this.#ports.mounter.mount({ mountpoint, source, flags });
+      const { deviceFd } = this.#ports.mounter.mount({ mountpoint, source, flags });
       const mount = mountAt(this.#host.mounts(), mountpoint);
       this.#device = mount?.device;
       const protocol = await this.#serve(this.#config(pool, wakeFd, deviceFd));
@@ -199,10 +199,11 @@ export class MountService {
         reject(error);
       };
       const workers = this.#ports.startWorkers(config, (error) => void this.fail(error));
-      this.#link = new DispatcherLink(workers.dispatcher, () => this.#ports.system.wake(config.wakeFd), {
+      this.#link = new DispatcherLink(workers.dispatcher, this.#ports.system.waker(config.wakeFd), {
         ready: (protocol, features) => {
           clearTimeout(timer);
           this.#startFailed = undefined;
+          this.#ports.mounter.settled(config.mountpoint);
           this.#log.write('info', 'mounted', { ...this.#settings, protocol, features });
           resolve(protocol);
         },

@@ -7,11 +7,10 @@ export const TRANSPORTS: readonly TransportChoice[] = ['auto', 'kernel', 'fuse-n
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
-/** What `-o` says about the kernel's side of the mount. */
+/** What `-o` says about the kernel's side of the mount. default_permissions is always on. */
 export interface MountFlags {
   readOnly: boolean;
   allowOther: boolean;
-  defaultPermissions: boolean;
   /** Otherwise relatime: strictatime is not offered. */
   noatime: boolean;
   nosuid: boolean;
@@ -50,7 +49,6 @@ const DAY_MS = 86_400_000;
 export const defaultFlags = (): MountFlags => ({
   readOnly: false,
   allowOther: false,
-  defaultPermissions: true,
   noatime: false,
   nosuid: false,
   nodev: false,

@@ -1,103 +1,114 @@
 /** Plugs the layers below into the ports of src/daemon/ports.ts: the only file of the main thread that knows their modules. */
-import { wakeEventfd } from '../base/eventfd.js';
-import { EFD_CLOEXEC, EFD_NONBLOCK, syscallError, syscalls } from '../base/syscalls.js';
-import { mountKernel } from '../fuse/kernel/mount.js';
+import { existsSync } from 'node:fs';
+import { createEventFd, EventFdWaker } from '../base/descriptors.js';
+import { syscalls } from '../base/syscalls.js';
 import { MountError } from '../fuse/kernel/mount-error.js';
+import { mountKernel } from '../fuse/kernel/mount.js';
+import { setReadAhead } from '../fuse/kernel/mountinfo.js';
 import { checkStore } from '../store/fsck.js';
 import { lockStore } from '../store/lock.js';
 import { createStore } from '../store/mkfs.js';
-import { openReader } from '../store/reader.js';
+import { openStore } from '../store/open.js';
 import { StoreError, type StoreErrorCode } from '../store/store-error.js';
+import { readSuperblock } from '../store/superblock.js';
+import type { Superblock } from '../store/types.js';
 import { Failure, type FailureKind } from './failure.js';
-import type { DaemonPorts, StoreClaim, StorePort, System } from './ports.js';
+import type { DaemonPorts, FsckReport, Mounter, NewStore, StoreClaim, StorePort, System } from './ports.js';
 import { workerStarter } from './workers.js';
 
-const KIND_OF_STORE_ERROR: Partial<Record<StoreErrorCode, FailureKind>> = {
+const KIND_BY_CODE: Partial<Record<StoreErrorCode, FailureKind>> = {
   locked: 'store-in-use',
   busy: 'store-in-use',
-  damaged: 'damaged',
   'bad-option': 'usage',
 };
+/** As large as a READ can be. */
+const READ_AHEAD_KB = 1024;
 
-/** Runs `body`; its StoreError or MountError becomes a Failure. */
-const asFailures = <T>(body: () => T): T => {
+/** Our sentences have no full stop: `vnodefs: …` goes before them. */
+const translate = <T>(act: () => T): T => {
   try {
-    return body();
+    return act();
   } catch (error) {
-    if (error instanceof StoreError) {
-      throw new Failure(KIND_OF_STORE_ERROR[error.code] ?? 'store', error.message, { cause: error });
-    }
-    if (error instanceof MountError) throw new Failure('mount', error.message, { cause: error });
+    if (error instanceof StoreError)
+      throw new Failure(KIND_BY_CODE[error.code] ?? 'store', error.message.replace(/\.$/, ''), {
+        cause: error,
+      });
+    if (error instanceof MountError)
+      throw new Failure('mount', error.message.replace(/\.$/, ''), { cause: error });
     throw error;
   }
 };
 
-const isMissing = (error: unknown): boolean => error instanceof StoreError && error.code === 'not-found';
+/** The root directory belongs to whoever makes the store. */
+const owner = (): { rootUid: number; rootGid: number } => ({
+  rootUid: process.getuid?.() ?? 0,
+  rootGid: process.getgid?.() ?? 0,
+});
 
+const create = (path: string, { label, sizeLimitBytes, inodeLimit, force }: NewStore): Superblock =>
+  createStore(path, { label, sizeLimitBytes, inodeLimit, force, ...owner() });
+
+const check = (path: string): FsckReport => {
+  const { findings, omitted, inodes, dirents, chunks } = checkStore(path);
+  const problems = findings.map(({ rule, message }) => ({ kind: rule, message }));
+  if (omitted > 0) problems.push({ kind: 'omitted', message: `${omitted} more like these` });
+  return { problems, counts: { inodes, dirents, chunks } };
+};
+
+/**
+ * The lock is the main thread's, for as long as the process lives: the syncer opens its writer under it. Opening here once, before
+ * anything is mounted, lets a bad store be refused in time; it also recovers the write-ahead log of a killed daemon.
+ */
 const claim = (path: string, readOnly: boolean): StoreClaim => {
-  let created = false;
-  let lock;
+  const created = !existsSync(path);
+  if (created && readOnly)
+    throw new Failure('store', `there is no store ${path}: make it with 'vnodefs mkfs', or mount without ro`);
+  if (created) createStore(path, owner());
+  const lock = lockStore(path);
   try {
-    lock = lockStore(path);
-  } catch (error) {
-    if (!isMissing(error) || readOnly) throw error;
-    createStore(path, ownedByCaller());
-    created = true;
-    lock = lockStore(path);
-  }
-  try {
-    const reader = openReader(path);
-    const { superblock } = reader;
-    reader.close();
-    return { superblock, created, release: () => lock.release() };
+    const db = openStore(path, { mode: readOnly ? 'read' : 'write', cacheKiB: 1024 });
+    try {
+      return { superblock: readSuperblock(db, path), created, release: () => lock.release() };
+    } finally {
+      db.close();
+    }
   } catch (error) {
     lock.release();
     throw error;
   }
 };
 
-/** A new root directory belongs to whoever makes the store. */
-const ownedByCaller = (): { rootUid: number; rootGid: number } => ({
-  rootUid: process.geteuid?.() ?? 0,
-  rootGid: process.getegid?.() ?? 0,
-});
-
 export const storePort = (): StorePort => ({
-  create: (path, options) => asFailures(() => createStore(path, { ...options, ...ownedByCaller() })),
-  check: (path) =>
-    asFailures(() => {
-      const report = checkStore(path);
-      const { inodes, dirents, chunks } = report;
-      return {
-        problems: report.findings.map(({ rule, message }) => ({ kind: rule, message })),
-        counts: { inodes, dirents, chunks },
-      };
-    }),
-  claim: (path, readOnly) => asFailures(() => claim(path, readOnly)),
+  create: (path, options) => translate(() => create(path, options)),
+  check: (path) => translate(() => check(path)),
+  claim: (path, readOnly) => translate(() => claim(path, readOnly)),
 });
 
-const system: System = {
-  eventfd: () => {
-    const fd = syscalls().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0) throw syscallError('eventfd');
-    return fd;
+export const kernelMounter: Mounter = {
+  mount: ({ mountpoint, source, flags }) => {
+    const { allowOther, readOnly, nosuid, nodev, noexec, noatime } = flags;
+    const options = { mountpoint, fsname: source, allowOther, readOnly, nosuid, nodev, noexec, noatime };
+    return { deviceFd: translate(() => mountKernel(options)).fd };
   },
-  wake: wakeEventfd,
+  settled: (mountpoint) => void setReadAhead(mountpoint, READ_AHEAD_KB),
+};
+
+export const realSystem = (): System => ({
+  eventfd: () => createEventFd(),
+  waker: (fd) => {
+    const waker = new EventFdWaker(fd);
+    return () => waker.wake();
+  },
   exit: (code) => {
     syscalls().exitNow(code);
     throw new Error('_exit returned');
   },
-};
+});
 
 export const daemonPorts = (): DaemonPorts => ({
   store: storePort(),
-  mounter: {
-    mount: ({ mountpoint, source, flags }) => {
-      const request = { ...flags, mountpoint, fsname: source };
-      return Promise.resolve(asFailures(() => ({ deviceFd: mountKernel(request).fd })));
-    },
-  },
-  system,
+  mounter: kernelMounter,
+  system: realSystem(),
   startWorkers: workerStarter(
     new URL('./dispatcher-worker.js', import.meta.url),
     new URL('../syncer/syncer-worker.js', import.meta.url),

@@ -26,7 +26,7 @@ const importsOf = (text: string): string[] =>
 const sources = filesBelow('src');
 const everything = [...sources, ...filesBelow('test'), ...filesBelow('scripts'), ...filesBelow('bin')];
 
-t.test('imports between the folders of src only flow down', (t) => {
+void t.test('imports between the folders of src only flow down', (t) => {
   t.ok(sources.length > 10, 'the sources were found');
   const wrong: string[] = [];
   for (const file of sources) {
@@ -43,7 +43,7 @@ t.test('imports between the folders of src only flow down', (t) => {
   t.end();
 });
 
-t.test('native modules are imported in one folder each', (t) => {
+void t.test('native modules are imported in one folder each', (t) => {
   const wrong = sources.flatMap((file) =>
     importsOf(read(file)).flatMap((name) =>
       ONLY_IN[name] === undefined || file.startsWith(`src/${ONLY_IN[name]}/`)
@@ -55,7 +55,7 @@ t.test('native modules are imported in one folder each', (t) => {
   t.end();
 });
 
-t.test('files and lines are short, names are kebab-case, nothing is left to do', (t) => {
+void t.test('files and lines are short, names are kebab-case, nothing is left to do', (t) => {
   const todo = new RegExp(['TO', 'DO|FIX', 'ME|X', 'XX'].join(''));
   const wrong: string[] = [];
   for (const file of everything) {
@@ -71,7 +71,7 @@ t.test('files and lines are short, names are kebab-case, nothing is left to do',
   t.end();
 });
 
-t.test('the executable only calls the command line', (t) => {
+void t.test('the executable only calls the command line', (t) => {
   const lines = read('bin/vnodefs.js').trimEnd().split('\n');
   t.ok(lines.length <= 5);
   t.equal(lines[0], '#!/usr/bin/env node');

@@ -1,5 +1,6 @@
 /** Whole command lines against fakes: exit code, one sentence on stderr, JSON on stdout. */
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import type { CliContext } from '../../../src/cli/context.js';
@@ -78,7 +79,7 @@ const run = async (fakes: Fakes, ...argv: string[]): Promise<Run> => {
   return output;
 };
 
-t.test('usage errors: code 2 and one sentence', async (t) => {
+void t.test('usage errors: code 2 and one sentence', async (t) => {
   const fakes = { runtimeDir: t.testdir() };
   const lines: [string[], RegExp][] = [
     [[], /a command is missing: see/],
@@ -101,7 +102,7 @@ t.test('usage errors: code 2 and one sentence', async (t) => {
   }
 });
 
-t.test('help and version are no errors', async (t) => {
+void t.test('help and version are no errors', async (t) => {
   const fakes = { runtimeDir: t.testdir() };
   for (const argv of [['--help'], ['--version'], ['mount', '--help'], ['help', 'umount']]) {
     const { code, out, err } = await run(fakes, ...argv);
@@ -111,7 +112,7 @@ t.test('help and version are no errors', async (t) => {
   }
 });
 
-t.test('mkfs', async (t) => {
+void t.test('mkfs', async (t) => {
   const dir = t.testdir();
   let seen: unknown;
   const store = {
@@ -133,7 +134,7 @@ t.test('mkfs', async (t) => {
   t.match(nowhere.err, /does not exist: make it first/);
 });
 
-t.test('fsck', async (t) => {
+void t.test('fsck', async (t) => {
   const dir = t.testdir();
   const clean = await run({ runtimeDir: dir }, 'fsck', `${dir}/s.db`);
   t.match(clean, { code: ExitCode.OK, out: /is clean \(3 inodes\)/, err: '' });
@@ -160,7 +161,7 @@ t.test('fsck', async (t) => {
   t.match(inUse, { code: ExitCode.STORE_IN_USE, err: 'vnodefs: it is in use: unmount it first\n' });
 });
 
-t.test('mount refuses what cannot be a mount point', async (t) => {
+void t.test('mount refuses what cannot be a mount point', async (t) => {
   const dir = t.testdir({ full: { file: '' }, empty: {}, file: '' });
   const fakes = { runtimeDir: join(dir, 'run') };
   const cases: [string, string, RegExp][] = [
@@ -186,7 +187,7 @@ t.test('mount refuses what cannot be a mount point', async (t) => {
   });
 });
 
-t.test('mount clears a stale mount and says so; refuses a live one', async (t) => {
+void t.test('mount clears a stale mount and says so; refuses a live one', async (t) => {
   const dir = t.testdir({ m: {} });
   const m = join(dir, 'm');
   let mounted = true;
@@ -206,7 +207,7 @@ t.test('mount clears a stale mount and says so; refuses a live one', async (t) =
   t.match(live, { code: ExitCode.MOUNT, err: /already has a vnodefs mount: unmount it with/ });
 });
 
-t.test('umount, sync and status of what is not mounted', async (t) => {
+void t.test('umount, sync and status of what is not mounted', async (t) => {
   const dir = t.testdir({ m: {} });
   for (const verb of ['umount', 'sync', 'status']) {
     const { code, err } = await run({ runtimeDir: dir }, verb, `${dir}/m`);
@@ -217,7 +218,7 @@ t.test('umount, sync and status of what is not mounted', async (t) => {
   t.equal((await run({ runtimeDir: dir }, 'status', '--json')).out, '{"mounts":[]}\n');
 });
 
-t.test('umount: stale, busy, slow', async (t) => {
+void t.test('umount: stale, busy, slow', async (t) => {
   const dir = t.testdir({ m: {}, link: t.fixture('symlink', 'm') });
   const m = join(dir, 'm');
   const mounts = (): MountEntry[] => [entryFor(m)];
@@ -238,32 +239,36 @@ t.test('umount: stale, busy, slow', async (t) => {
   });
 });
 
-t.test('a registered daemon: umount waits for its end, status says when it does not answer', async (t) => {
-  const dir = t.testdir({ m: {} });
-  const m = join(dir, 'm');
-  const uid = process.getuid?.() ?? 0;
-  const here = { uid, env: { VNODEFS_RUNTIME_DIR: dir } };
-  const { file, socket } = registryFiles(m, here);
-  t.match(file, nameOf(m));
-  const place = { mountpoint: m, store: '/s.db', transport: 'kernel', logFile: '/l', socket, startedMs: 0 };
-  writeEntry(file, { ...identify(process.pid), ...place });
-  const host: Partial<Host> = { mounts: () => [entryFor(m)] };
-  const slow = await run({ runtimeDir: dir, host }, 'umount', m, '--timeout', '0.05');
-  t.match(slow, {
-    code: ExitCode.TIMED_OUT,
-    err: /is detached, but its daemon \(pid \d+\) has not ended yet/,
-  });
-  const silent = await run({ runtimeDir: dir, host }, 'status', '--json');
-  t.match(JSON.parse(silent.out), { mounts: [{ mountpoint: m, store: '/s.db', state: 'not-answering' }] });
-  const detached = await run({ runtimeDir: dir }, 'status');
-  t.match(detached.out, /MOUNTPOINT +STORE +PID +TRANSPORT +STATE\n.*detached\n/);
-  writeEntry(file, { pid: process.pid, startTicks: 1, ...place }); // its pid is another process's by now
-  const gone = await run({ runtimeDir: dir }, 'umount', m);
-  t.match(gone, { code: ExitCode.OK, out: /has ended/ });
-  t.strictSame(listEntries(uid, here), []);
-});
+void t.test(
+  'a registered daemon: umount waits for its end, status says when it does not answer',
+  async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'vnodefs-main-')); // short: a socket's path is below it
+    t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+    const m = join(dir, 'm');
+    const uid = process.getuid?.() ?? 0;
+    const here = { uid, env: { VNODEFS_RUNTIME_DIR: dir } };
+    const { file, socket } = registryFiles(m, here);
+    t.match(file, nameOf(m));
+    const place = { mountpoint: m, store: '/s.db', transport: 'kernel', logFile: '/l', socket, startedMs: 0 };
+    writeEntry(file, { ...identify(process.pid), ...place });
+    const host: Partial<Host> = { mounts: () => [entryFor(m)] };
+    const slow = await run({ runtimeDir: dir, host }, 'umount', m, '--timeout', '0.05');
+    t.match(slow, {
+      code: ExitCode.TIMED_OUT,
+      err: /is detached, but its daemon \(pid \d+\) has not ended yet/,
+    });
+    const silent = await run({ runtimeDir: dir, host }, 'status', '--json');
+    t.match(JSON.parse(silent.out), { mounts: [{ mountpoint: m, store: '/s.db', state: 'not-answering' }] });
+    const detached = await run({ runtimeDir: dir }, 'status');
+    t.match(detached.out, /MOUNTPOINT +STORE +PID +TRANSPORT +STATE\n.*detached\n/);
+    writeEntry(file, { pid: process.pid, startTicks: 1, ...place }); // its pid is another process's by now
+    const gone = await run({ runtimeDir: dir }, 'umount', m);
+    t.match(gone, { code: ExitCode.OK, out: /has ended/ });
+    t.strictSame(listEntries(uid, here), []);
+  },
+);
 
-t.test('a mount point is resolved through symlinks', async (t) => {
+void t.test('a mount point is resolved through symlinks', async (t) => {
   const dir = t.testdir({ a: { m: {} } });
   symlinkSync('a', join(dir, 'b'));
   writeFileSync(join(dir, 'a', 'm', 'x'), '');
@@ -271,7 +276,7 @@ t.test('a mount point is resolved through symlinks', async (t) => {
   t.match(err, `${dir}/a/m is not empty`);
 });
 
-t.test('the README lists the exit codes', (t) => {
+void t.test('the README lists the exit codes', (t) => {
   const readme = readFileSync(new URL('../../../../README.md', import.meta.url), 'utf8');
   for (const { code, meaning } of EXIT_CODES) t.match(readme, `| ${code} | ${meaning} |`);
   t.strictSame(

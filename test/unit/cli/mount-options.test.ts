@@ -9,17 +9,17 @@ const parse = (...lists: string[]): ReturnType<typeof defaultMountOptions> => {
   return options;
 };
 
-t.test('defaults', (t) => {
+void t.test('defaults', (t) => {
   const { flags, tuning } = parse();
   t.strictSame(flags, defaultFlags());
-  t.ok(flags.defaultPermissions);
+  t.strictSame(parse('default_permissions'), defaultMountOptions());
   t.equal(tuning.pagesMax * 4096, 256 * 2 ** 20);
   t.equal(tuning.vnodesMax, 100_000);
   t.equal(tuning.syncIntervalMs, 5_000);
   t.end();
 });
 
-t.test('what fstab, mount(8) and systemd pass is understood', (t) => {
+void t.test('what fstab, mount(8) and systemd pass is understood', (t) => {
   const list =
     'rw,auto,noauto,user,users,owner,group,_netdev,nofail,x-systemd.automount,X-mount.mkdir=755,comment=a b,' +
     'defaults,dev,suid,exec,atime,user=ann,uhelper=hal';
@@ -27,14 +27,13 @@ t.test('what fstab, mount(8) and systemd pass is understood', (t) => {
   t.end();
 });
 
-t.test('flags; the last one wins', (t) => {
+void t.test('flags; the last one wins', (t) => {
   const { flags, tuning, nonempty } = parse(
     'ro,allow_other,noatime,nosuid,nodev,noexec,uid=5,gid=6,fsname=data,nonempty',
   );
   t.strictSame(flags, {
     readOnly: true,
     allowOther: true,
-    defaultPermissions: true,
     noatime: true,
     nosuid: true,
     nodev: true,
@@ -48,7 +47,7 @@ t.test('flags; the last one wins', (t) => {
   t.end();
 });
 
-t.test('tuning', (t) => {
+void t.test('tuning', (t) => {
   const { tuning, logLevel, logFile } = parse(
     'no_writeback_cache,attr_timeout=0,entry_timeout=1.5,poll_us=0,pages=8MiB,vnodes=500,sync_interval=2',
     'log_level=debug,log_file=/x.log',
@@ -68,7 +67,7 @@ t.test('tuning', (t) => {
   t.end();
 });
 
-t.test('refusals say what to do', (t) => {
+void t.test('refusals say what to do', (t) => {
   const bad: [string, RegExp][] = [
     ['allow_ohter', /did you mean allow_other\?$/],
     ['no_atime', /did you mean noatime\?$/],
@@ -87,7 +86,7 @@ t.test('refusals say what to do', (t) => {
   t.end();
 });
 
-t.test('long options win over -o, and reach the daemon', (t) => {
+void t.test('long options win over -o, and reach the daemon', (t) => {
   const given = { options: ['ro,pages=8MiB', 'noatime'], pages: '16MiB', logLevel: 'warn', traceFile: '/t' };
   const parsed = parseMountCommand(given);
   t.equal(parsed.tuning.pagesMax, 4096);

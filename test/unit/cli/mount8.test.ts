@@ -4,7 +4,7 @@ import { parseMount8 } from '../../../src/cli/mount8.js';
 const VERBS = ['mkfs', 'mount', 'umount', 'status', 'sync', 'fsck', 'help'];
 const parse = (line: string): ReturnType<typeof parseMount8> => parseMount8(line.split(' '), VERBS);
 
-t.test('the forms of mount(8) and mount.fuse3(8)', (t) => {
+void t.test('the forms of mount(8) and mount.fuse3(8)', (t) => {
   t.strictSame(parse('/srv/s.db /m -o rw,noauto,user'), {
     store: '/srv/s.db',
     mountpoint: '/m',
@@ -23,7 +23,7 @@ t.test('the forms of mount(8) and mount.fuse3(8)', (t) => {
   t.end();
 });
 
-t.test('what is not of that form', (t) => {
+void t.test('what is not of that form', (t) => {
   for (const line of [
     'mount s.db m',
     'mout s.db m',

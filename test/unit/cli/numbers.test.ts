@@ -1,7 +1,7 @@
 import t from 'tap';
 import { formatSize, parseCount, parseSeconds, parseSize } from '../../../src/cli/numbers.js';
 
-t.test('sizes', (t) => {
+void t.test('sizes', (t) => {
   const good: [string, number][] = [
     ['4096', 4096],
     ['64MiB', 64 * 2 ** 20],
@@ -23,7 +23,7 @@ t.test('sizes', (t) => {
   t.end();
 });
 
-t.test('sizes for people', (t) => {
+void t.test('sizes for people', (t) => {
   t.strictSame([0, 1023, 1024, 2 ** 28, 1.5 * 2 ** 40].map(formatSize), [
     '0B',
     '1023B',
@@ -34,7 +34,7 @@ t.test('sizes for people', (t) => {
   t.end();
 });
 
-t.test('counts and seconds', (t) => {
+void t.test('counts and seconds', (t) => {
   t.equal(parseCount('100000', '--vnodes', 16), 100_000);
   for (const text of ['', '15', '1.5', '-3', 'many'])
     t.throws(() => parseCount(text, '--vnodes', 16), {

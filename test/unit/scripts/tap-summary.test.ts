@@ -3,7 +3,7 @@ import { countTap } from '../../../scripts/tap-summary.js';
 
 const tap = (text: string): string => text.replaceAll(/^ {6}/gm, '');
 
-t.test('counts assertions, not the points that close subtests', (t) => {
+void t.test('counts assertions, not the points that close subtests', (t) => {
   const counts = countTap(
     tap(`TAP version 14
       # Subtest: a.test.js
@@ -22,7 +22,7 @@ t.test('counts assertions, not the points that close subtests', (t) => {
   t.end();
 });
 
-t.test('a failure counts once; a parent failing by itself counts too', (t) => {
+void t.test('a failure counts once; a parent failing by itself counts too', (t) => {
   const counts = countTap(
     tap(`TAP version 14
       # Subtest: a.test.js
@@ -43,7 +43,7 @@ t.test('a failure counts once; a parent failing by itself counts too', (t) => {
   t.end();
 });
 
-t.test('nothing', (t) => {
+void t.test('nothing', (t) => {
   t.strictSame(countTap(''), { passed: 0, failed: 0, skipped: 0 });
   t.end();
 });

@@ -1,0 +1,204 @@
+/** The life of a mount, with fakes for everything below and short limits. */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import t from 'tap';
+import { Failure } from '../../../src/daemon/failure.js';
+import type { Detached, Host } from '../../../src/daemon/host.js';
+import type { FromDispatcher, ToDispatcher } from '../../../src/daemon/messages.js';
+import type { MountEntry } from '../../../src/daemon/mountinfo.js';
+import type { DaemonPorts, OnWorkerTrouble } from '../../../src/daemon/ports.js';
+import { MountService } from '../../../src/daemon/service.js';
+import { defaultFlags, defaultTuning } from '../../../src/daemon/settings.js';
+
+const LIMITS = { readyMs: 300, stopMs: 300, detachMs: 100, noticeMs: 30 };
+const MOUNT: MountEntry = {
+  mountId: 1,
+  device: '0:77',
+  mountpoint: '/m',
+  options: [],
+  fsType: 'fuse.vnodefs',
+  source: '/s',
+  superOptions: [],
+};
+
+interface Script {
+  /** What the dispatcher does with a message; default: answers like a good one. */
+  dispatcher?: (message: ToDispatcher, say: (message: FromDispatcher) => void) => void;
+  onStart?: FromDispatcher | undefined;
+  detach?: (lazy: boolean) => Detached;
+  claim?: () => never;
+}
+
+const good = (message: ToDispatcher, say: (message: FromDispatcher) => void): void => {
+  if (message.kind === 'sync') say({ kind: 'synced', id: message.id, errno: 0, reason: '' });
+  if (message.kind === 'finish') say({ kind: 'finished', errno: 0, reason: '', cause: 'asked' });
+};
+
+const setUp = (script: Script) => {
+  const events: string[] = [];
+  let mounted = false;
+  let theirs: MessagePort | undefined;
+  let trouble: OnWorkerTrouble = () => undefined;
+  const say = (message: FromDispatcher): void => theirs?.postMessage(message);
+  const host: Host = {
+    mounts: () => (mounted ? [MOUNT] : []),
+    probe: () => Promise.resolve({ state: 'alive' }),
+    detach: (_, lazy) => {
+      const detached = script.detach?.(lazy) ?? { outcome: 'done' };
+      events.push(`${lazy ? 'lazy ' : ''}detach: ${detached.outcome}`);
+      if (detached.outcome === 'done') mounted = false;
+      return Promise.resolve(detached);
+    },
+    flush: () => {
+      events.push('flush');
+      return Promise.resolve('');
+    },
+  };
+  const ports: DaemonPorts = {
+    store: {
+      create: () => {
+        throw new Failure('general', 'not here');
+      },
+      check: () => ({ problems: [], counts: {} }),
+      claim:
+        script.claim ??
+        (() => ({ superblock: {} as never, created: true, release: () => events.push('release') })),
+    },
+    mounter: {
+      mount: () => {
+        mounted = true;
+        return { deviceFd: 9 };
+      },
+      settled: () => undefined,
+    },
+    system: {
+      eventfd: () => 8,
+      waker: () => () => undefined,
+      exit: (code) => {
+        throw new Failure('general', `exit ${code}`);
+      },
+    },
+    startWorkers: (_, onTrouble) => {
+      const { port1, port2 } = new MessageChannel();
+      theirs = port2;
+      trouble = onTrouble;
+      port2.on('message', (message: ToDispatcher) => {
+        events.push(message.kind);
+        (script.dispatcher ?? good)(message, say);
+      });
+      const first =
+        'onStart' in script ? script.onStart : { kind: 'ready' as const, protocol: '7.45', features: [] };
+      if (first !== undefined) say(first);
+      return { dispatcher: port1 };
+    },
+  };
+  const log = { write: () => undefined, reopen: () => undefined, flush: () => undefined };
+  const settings = {
+    store: '/s',
+    mountpoint: '/m',
+    transport: 'auto' as const,
+    flags: defaultFlags(),
+    tuning: { ...defaultTuning(), pagesMax: 16 },
+    logFile: '/l',
+    logLevel: 'info' as const,
+  };
+  const service = new MountService(settings, ports, host, log, LIMITS);
+  return {
+    service,
+    events,
+    say,
+    trouble: (error: Error) => trouble(error),
+    isMounted: () => mounted,
+    unmountedByOthers: () => (mounted = false),
+  };
+};
+
+void t.test('mounted, then unmounted by somebody', async (t) => {
+  const { service, say, unmountedByOthers, events } = setUp({});
+  t.strictSame(await service.start(), { created: true, protocol: '7.45' });
+  t.strictSame(await service.sync(), { errno: 0, reason: '' });
+  unmountedByOthers();
+  say({ kind: 'finished', errno: 0, reason: '', cause: 'unmounted' });
+  t.strictSame(await service.ended, { exitCode: 0, errno: 0, reason: '' });
+  t.strictSame(events, ['sync', 'release']);
+  t.throws(() => service.status(), { kind: 'general', message: 'the mount is not running' });
+});
+
+void t.test('what could not be saved makes the exit code', async (t) => {
+  const { service, say, isMounted } = setUp({});
+  await service.start();
+  say({ kind: 'finished', errno: 28, reason: 'disk full', cause: 'aborted' });
+  t.strictSame(await service.ended, { exitCode: 1, errno: 28, reason: 'disk full' });
+  t.notOk(isMounted(), 'an aborted mount is detached');
+});
+
+void t.test('a start that fails leaves nothing', async (t) => {
+  const cases: [Script, { kind?: string; message: string | RegExp }][] = [
+    [{ onStart: { kind: 'fatal', message: 'broken', stack: 's' } }, { message: /failed at start: broken/ }],
+    [{ onStart: undefined }, { kind: 'timed-out', message: /did not come up in 0.3 s/ }],
+    [
+      { onStart: { kind: 'finished', errno: 5, reason: 'bad store', cause: 'aborted' } },
+      { message: /before it was ready \(bad store\)/ },
+    ],
+    [
+      {
+        claim: () => {
+          throw new Failure('store-in-use', 'in use');
+        },
+      },
+      { kind: 'store-in-use', message: 'in use' },
+    ],
+  ];
+  for (const [script, wanted] of cases) {
+    const { service, isMounted } = setUp(script);
+    await t.rejects(service.start(), wanted);
+    t.notOk(isMounted());
+    t.equal(service.state, 'ended');
+  }
+  const { service } = setUp({ onStart: undefined });
+  const started = t.rejects(service.start(), { message: /stopped by SIGTERM before/ });
+  await service.stop('SIGTERM');
+  await started;
+});
+
+void t.test('SIGTERM: detached, then the dispatcher is told', async (t) => {
+  const { service, events } = setUp({});
+  await service.start();
+  await service.stop('SIGTERM');
+  t.match(await service.ended, { exitCode: 0 });
+  t.strictSame(events, ['detach: done', 'finish', 'release']);
+});
+
+void t.test('SIGTERM while busy: write back, sync, detach lazily, finish', async (t) => {
+  const { service, events } = setUp({ detach: (lazy) => ({ outcome: lazy ? 'done' : 'busy' }) });
+  await service.start();
+  await service.stop('SIGTERM');
+  t.match(await service.ended, { exitCode: 0 });
+  t.strictSame(events, ['detach: busy', 'flush', 'sync', 'lazy detach: done', 'finish', 'release']);
+});
+
+void t.test('a dispatcher that does not finish: the deadline, or a second signal', async (t) => {
+  const deaf = { dispatcher: () => undefined };
+  const slow = setUp(deaf);
+  await slow.service.start();
+  await slow.service.stop('SIGTERM');
+  t.match(await slow.service.ended, { exitCode: 1, reason: /because of the deadline/ });
+  const impatient = setUp({ ...deaf, detach: (lazy) => ({ outcome: lazy ? 'done' : 'busy' }) });
+  await impatient.service.start();
+  void impatient.service.stop('SIGINT'); // waits for a sync that is never answered
+  await impatient.service.stop('SIGINT');
+  t.match(await impatient.service.ended, { exitCode: 1, reason: /because of a second SIGINT/ });
+  t.notOk(impatient.isMounted());
+});
+
+void t.test('a worker that fails', async (t) => {
+  const { service, trouble, isMounted, say } = setUp({});
+  await service.start();
+  const answer = t.rejects(service.status(), { message: 'the mount has ended' });
+  trouble(new Error('boom'));
+  t.match(await service.ended, { exitCode: 1, reason: /boom/ });
+  await answer;
+  t.notOk(isMounted());
+  trouble(new Error('again'));
+  say({ kind: 'finished', errno: 0, reason: '', cause: 'asked' });
+  t.equal(service.state, 'ended');
+});
