@@ -13,7 +13,7 @@ export const sampleTree = (source: string, target: string, count: number): void 
     .filter((name) => name !== '');
   const step = Math.max(1, Math.floor(list.length / count));
   const chosen = list.filter((_, i) => i % step === 0).slice(0, count);
-  const script = 'tar --null -T - --no-recursion -cf - 2>/dev/null | tar -xpf - -C "$1"';
+  const script = 'tar --no-recursion --null -T - -cf - 2>/dev/null | tar -xpf - -C "$1"';
   tryRun('sh', ['-c', script, 'sh', target], { cwd: source, input: chosen.join('\0'), timeoutMs: 300_000 });
 };
 
