@@ -32,6 +32,7 @@ export const Errno = {
   EPROTO: 71,
   EOVERFLOW: 75,
   EOPNOTSUPP: 95,
+  ECONNABORTED: 103,
   ENOTCONN: 107,
   ESTALE: 116,
   EDQUOT: 122,
@@ -69,3 +70,5 @@ export const fsError = (errno: ErrnoName, op?: string): FsError => {
   Error.stackTraceLimit = limit;
   return error;
 };
+
+export const isFsError = (error: unknown): error is FsError => error instanceof FsError;

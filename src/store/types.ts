@@ -45,7 +45,7 @@ export interface InodeRecord {
   uid: number;
   gid: number;
   nlink: number;
-  /** Bytes; of a directory 0 (the vfs shows what it likes); of a symlink the target's length. */
+  /** Bytes; of a directory the number of its entries; of a symlink the target's length. */
   size: number;
   /** As st_rdev in the kernel's new_encode_dev form (what FUSE sends); 0 unless a device. */
   rdev: number;

@@ -1,5 +1,18 @@
 /** What dispatcher and syncer say to each other, by MessagePort; file data goes through the shared page pool. */
 
+import type { MessagePort } from 'node:worker_threads';
+
+/** workerData of src/syncer/syncer-worker.ts. */
+export interface SyncerWorkerData {
+  store: string;
+  readOnly: boolean;
+  pool: SharedArrayBuffer;
+  /** The dispatcher's eventfd: written after each reply. */
+  wakeFd: number;
+  /** Carries SyncerRequest in, SyncerReply out. */
+  dispatcher: MessagePort;
+}
+
 /** Dispatcher → syncer. `log` is transferred, not copied; it is an encoded TxgOps sequence (store/txg-log.ts). */
 export interface CommitRequest {
   kind: 'commit';

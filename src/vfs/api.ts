@@ -61,21 +61,7 @@ export interface SetAttributes {
   killSuidgid?: boolean;
 }
 
-/** Where a waiting request sleeps. */
-export interface WaitChannel {
-  /** Calls `wake` once, later, outside any vfs call; the function returned cancels. */
-  wait(wake: () => void): () => void;
-}
-
-/** Thrown before any side effect: see the header. */
-export class WouldBlock extends Error {
-  override readonly name = 'WouldBlock';
-  readonly channel: WaitChannel;
-  constructor(channel: WaitChannel) {
-    super('would block');
-    this.channel = channel;
-  }
-}
+export { WouldBlock, type WaitChannel } from '../base/wait.js';
 
 /**
  * Receives the bytes of a read, in order. The pieces are valid until the transport has answered the request, which it
@@ -152,8 +138,8 @@ export interface Vfs {
   /** `flags`: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4. */
   rename(caller: Caller, parent: Ino, name: ByteName, newParent: Ino, newName: ByteName, flags: number): void;
 
-  /** `flags` are open(2)'s (Linux numbers). O_TRUNC truncates here (ATOMIC_O_TRUNC). */
-  open(caller: Caller, ino: Ino, flags: number): OpenResult;
+  /** `flags` are open(2)'s (Linux numbers). O_TRUNC truncates here (ATOMIC_O_TRUNC); `killSuidgid`: FUSE_OPEN_KILL_SUIDGID. */
+  open(caller: Caller, ino: Ino, flags: number, killSuidgid: boolean): OpenResult;
   create(
     caller: Caller,
     parent: Ino,

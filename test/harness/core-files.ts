@@ -137,7 +137,7 @@ export class CoreFiles {
     }
     if (type !== S.IFREG) throw new PosixError('ENXIO', 'open');
     const passed = flags & ~(O.CREAT | O.EXCL);
-    const { fh } = this.#walk.ask(() => this.#walk.vfs.open(this.#walk.caller, place.ino, passed));
+    const { fh } = this.#walk.ask(() => this.#walk.vfs.open(this.#walk.caller, place.ino, passed, false));
     return this.#install(place.ino, fh, flags);
   }
 

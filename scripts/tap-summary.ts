@@ -1,0 +1,71 @@
+/**
+ * Reads a run's raw TAP and prints `N passed, N failed`, counting assertions: a test point that closes a subtest counts only when
+ * it failed for a reason of its own (a time-out, a wrong plan). `tap-summary FILE STATUS LEFTOVERS` exits non-zero on any failure
+ * and when nothing was tested.
+ */
+import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+
+export interface TapCounts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const POINT = /^( *)(not )?ok\b(.*)$/;
+/** tap indents a subtest by four spaces a level. */
+const INDENT = 4;
+
+export const countTap = (text: string): TapCounts => {
+  const counts: TapCounts = { passed: 0, failed: 0, skipped: 0 };
+  /** By depth: whether points, and failed ones, were seen since the last point one level up. */
+  const points: boolean[] = [];
+  const failures: boolean[] = [];
+  let yamlIndent = -1;
+  for (const line of text.split('\n')) {
+    const indent = line.length - line.trimStart().length;
+    if (yamlIndent >= 0) {
+      if (indent === yamlIndent && line.trim() === '...') yamlIndent = -1;
+      continue;
+    }
+    if (line.trim() === '---') {
+      yamlIndent = indent;
+      continue;
+    }
+    const match = POINT.exec(line);
+    if (match === null) continue;
+    const depth = Math.floor(match[1].length / INDENT);
+    const failed = match[2] !== undefined && !/# (todo|skip)\b/i.test(match[3]);
+    const isParent = points[depth + 1] === true;
+    const explained = failures[depth + 1] === true;
+    points.length = failures.length = depth + 1;
+    points[depth] = true;
+    if (failed) failures[depth] = true;
+    if (failed && !(isParent && explained)) counts.failed++;
+    else if (!failed && !isParent) {
+      if (/# (todo|skip)\b/i.test(match[3])) counts.skipped++;
+      else counts.passed++;
+    }
+  }
+  return counts;
+};
+
+const main = (file: string, status: number, leftovers: number): number => {
+  let text = '';
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch {
+    console.log('no test output was written');
+  }
+  const { passed, failed, skipped } = countTap(text);
+  if (/^Bail out!/m.test(text)) console.log('the run bailed out');
+  const isBad = status !== 0 || leftovers !== 0 || passed === 0;
+  const shownFailed = isBad ? Math.max(1, failed) : failed;
+  if (passed === 0) console.log('no test passed');
+  if (skipped > 0) console.log(`${skipped} skipped`);
+  console.log(`${passed} passed, ${shownFailed} failed`);
+  return shownFailed === 0 ? 0 : 1;
+};
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
+  process.exitCode = main(process.argv[2], Number(process.argv[3]), Number(process.argv[4]));

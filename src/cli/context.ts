@@ -1,0 +1,33 @@
+/** What the commands reach the world through; tests give their own. */
+import type { Host } from '../daemon/host.js';
+import type { Surroundings } from '../daemon/places.js';
+import type { DaemonPorts, StorePort } from '../daemon/ports.js';
+
+export interface CliContext {
+  /** To stdout; the text ends in a newline. */
+  out(text: string): void;
+  /** To stderr. */
+  err(text: string): void;
+  here: Surroundings;
+  host: Host;
+  /** Loaded when needed: status and umount do without SQLite and native code. */
+  loadStore(): Promise<StorePort>;
+  loadDaemonPorts(): Promise<DaemonPorts>;
+  /** The script that a background daemon is started with (bin/vnodefs.js). */
+  script: string;
+}
+
+export interface JsonOption {
+  json?: true;
+}
+
+/** Prints a result: one JSON document with `--json`, otherwise the lines for people. */
+export const printResult = (
+  context: CliContext,
+  { json }: JsonOption,
+  result: object,
+  lines: readonly string[],
+): void => {
+  if (json) context.out(`${JSON.stringify(result)}\n`);
+  else for (const line of lines) context.out(`${line}\n`);
+};

@@ -1,0 +1,65 @@
+/**
+ * The control socket's language: one JSON object a line, each request answered by one line with its `id`. Requests may be
+ * answered out of order. The socket is the owner's (and root's) only, by the mode of its directory.
+ */
+import type { DispatcherStatus } from './messages.js';
+
+/** `end` is answered when the daemon has finished: with what became of the last changes. */
+export const CONTROL_OPS = ['status', 'sync', 'end'] as const;
+export type ControlOp = (typeof CONTROL_OPS)[number];
+
+export interface ControlRequest {
+  id: number;
+  op: ControlOp;
+}
+
+/** How the daemon ended; `errno` 0 when everything is on disk. */
+export interface EndResult {
+  errno: number;
+  reason: string;
+}
+
+export interface ControlResults {
+  status: DispatcherStatus;
+  sync: EndResult;
+  end: EndResult;
+}
+
+export type ControlReply =
+  { id: number; ok: true; result: ControlResults[ControlOp] } | { id: number; ok: false; error: string };
+
+/** A peer whose line grows past this is cut off. */
+export const LINE_BYTES_MAX = 1 << 20;
+
+/** Splits a byte stream into lines; throws RangeError past {@link LINE_BYTES_MAX}. */
+export class LineSplitter {
+  #rest = '';
+  readonly #onLine: (line: string) => void;
+  constructor(onLine: (line: string) => void) {
+    this.#onLine = onLine;
+  }
+  /** `text` comes from a stream decoder, so that it never splits a character. */
+  push(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    if (this.#rest.length > LINE_BYTES_MAX) throw new RangeError('control line too long');
+    for (const line of lines) if (line !== '') this.#onLine(line);
+  }
+}
+
+/** A request, or why it isn't one. */
+export const parseRequest = (line: string): ControlRequest | { id: number; error: string } => {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return { id: 0, error: 'not JSON' };
+  }
+  if (typeof value !== 'object' || value === null) return { id: 0, error: 'not an object' };
+  const { id, op } = value as { id?: unknown; op?: unknown };
+  if (typeof id !== 'number') return { id: 0, error: 'no id' };
+  const known = CONTROL_OPS.find((name) => name === op);
+  return known === undefined ? { id, error: `unknown request '${String(op)}'` } : { id, op: known };
+};
+
+export const encodeLine = (message: ControlRequest | ControlReply): string => `${JSON.stringify(message)}\n`;

@@ -1,0 +1,88 @@
+/**
+ * What the main thread needs from the layers below, as narrow interfaces: src/daemon/wiring.ts plugs the real ones in, tests plug
+ * in fakes. Everything here throws {@link Failure}, with a sentence for people.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { Superblock } from '../store/types.js';
+import type { DispatcherConfig } from './messages.js';
+import type { MountFlags } from './settings.js';
+
+export interface NewStore {
+  label: string;
+  /** 0 is no limit. */
+  sizeLimitBytes: number;
+  inodeLimit: number;
+  /** Replace whatever is there. */
+  force: boolean;
+}
+
+export interface Problem {
+  /** A short, stable word: `integrity`, `link-count`, `unreachable`, … */
+  kind: string;
+  message: string;
+}
+
+export interface FsckReport {
+  problems: Problem[];
+  /** What was looked at: inodes, dirents, chunks, bytes, … */
+  counts: Record<string, number>;
+}
+
+/** Held for as long as the mount lives: no other daemon can claim the same store. */
+export interface StoreClaim {
+  superblock: Superblock;
+  /** True if the store was missing and has been made. */
+  created: boolean;
+  release(): void;
+}
+
+export interface StorePort {
+  /** Makes a store. Refuses to replace a file unless `force`. */
+  create(path: string, options: NewStore): Superblock;
+  /** Examines a store that isn't mounted; changes nothing. Problems are results, not failures. */
+  check(path: string): FsckReport;
+  /** Makes the store if it is missing (not if `readOnly`), checks that it can be used, and takes its lock. */
+  claim(path: string, readOnly: boolean): StoreClaim;
+}
+
+export interface MountRequest {
+  mountpoint: string;
+  /** The source column of /proc/mounts. */
+  source: string;
+  flags: MountFlags;
+}
+
+/** A mounted FUSE connection; INIT waits in it. */
+export interface MountedDevice {
+  deviceFd: number;
+}
+
+export interface Mounter {
+  mount(request: MountRequest): Promise<MountedDevice>;
+}
+
+export interface System {
+  /** eventfd(2), close-on-exec, non-blocking. */
+  eventfd(): number;
+  /** Adds 1 to an eventfd. */
+  wake(fd: number): void;
+  /** _exit(2): ends the process even while a worker thread is inside a system call, which process.exit does not. */
+  exit(code: number): never;
+}
+
+export interface RunningWorkers {
+  /** Our end of the channel to the dispatcher. */
+  dispatcher: MessagePort;
+}
+
+/** Called at most once: a worker threw, or ended when it should not have. */
+export type OnWorkerTrouble = (error: Error) => void;
+
+export type StartWorkers = (config: DispatcherConfig, onTrouble: OnWorkerTrouble) => RunningWorkers;
+
+export interface DaemonPorts {
+  store: StorePort;
+  mounter: Mounter;
+  system: System;
+  startWorkers: StartWorkers;
+}

@@ -1,0 +1,44 @@
+/**
+ * Which process is meant by a pid: the pid and its start time, since pids are used again (proc(5), /proc/PID/stat field 22,
+ * in clock ticks since boot).
+ */
+import { readFileSync } from 'node:fs';
+
+export interface ProcessIdentity {
+  pid: number;
+  /** Clock ticks since boot; 0 where /proc doesn't tell. */
+  startTicks: number;
+}
+
+/** From the text of /proc/PID/stat. The command (field 2) is in parentheses and may itself hold any of ` ()`. */
+export const parseStat = (text: string): { state: string; startTicks: number } => {
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { state: fields[0] ?? '', startTicks: Number(fields[19] ?? 0) };
+};
+
+const readStat = (pid: number): { state: string; startTicks: number } | undefined => {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return undefined;
+  }
+};
+
+export const identify = (pid: number): ProcessIdentity => ({
+  pid,
+  startTicks: readStat(pid)?.startTicks ?? 0,
+});
+
+/** False once it has ended, even while its parent hasn't reaped it. */
+export const isAlive = (identity: ProcessIdentity): boolean => {
+  const stat = readStat(identity.pid);
+  if (stat !== undefined)
+    return stat.state !== 'Z' && stat.state !== 'X' && stat.startTicks === identity.startTicks;
+  if (identity.startTicks !== 0) return false;
+  try {
+    process.kill(identity.pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};

@@ -1,0 +1,280 @@
+/**
+ * One mount's life as the main thread sees it. The main thread never touches a path below the mount.
+ *
+ *   starting  claim the store, mount, start the workers, wait for 'ready'. A failure detaches the mount again.
+ *   running   until somebody unmounts (the dispatcher says 'finished' by itself) or {@link MountService.stop} is called.
+ *   stopping  detach; when busy write back, sync and detach lazily; ask the dispatcher to finish; all before a deadline.
+ *   ended     {@link MountService.ended} has resolved, once. Whatever led here, the mount point no longer shows our mount,
+ *             unless detaching failed (which is logged).
+ */
+import type { EndResult } from './control-protocol.js';
+import { DispatcherLink, type Finished } from './dispatcher-link.js';
+import { asFailure, errorText, Failure } from './failure.js';
+import type { Host } from './host.js';
+import { errorFields, type Log } from './log.js';
+import type { DispatcherConfig, DispatcherStatus } from './messages.js';
+import { isOurs, mountAt } from './mountinfo.js';
+import type { DaemonPorts, StoreClaim } from './ports.js';
+import type { MountSettings } from './settings.js';
+
+const PAGE_BYTES = 4096;
+const EIO = 5;
+
+/** Injected so that tests need not wait. */
+export interface ServiceLimits {
+  /** From mounted to INIT answered; a store with a long write-ahead log is recovered in this time. */
+  readyMs: number;
+  /** From the first stop to the end, come what may. */
+  stopMs: number;
+  /** A plain unmount writes the kernel's dirty pages back: its share of stopMs. */
+  detachMs: number;
+  /** After a plain detach the dispatcher sees the end by itself; past this it is told. */
+  noticeMs: number;
+}
+export const DEFAULT_LIMITS: ServiceLimits = {
+  readyMs: 60_000,
+  stopMs: 10_000,
+  detachMs: 5_000,
+  noticeMs: 1_000,
+};
+
+export interface End extends EndResult {
+  exitCode: number;
+}
+
+export interface Started {
+  created: boolean;
+  protocol: string;
+}
+
+export class MountService {
+  readonly ended: Promise<End>;
+  readonly #settings: MountSettings;
+  readonly #ports: DaemonPorts;
+  readonly #host: Host;
+  readonly #log: Log;
+  readonly #limits: ServiceLimits;
+  #state: 'starting' | 'running' | 'stopping' | 'ended' = 'starting';
+  #resolveEnded!: (end: End) => void;
+  #claim: StoreClaim | undefined;
+  #link: DispatcherLink | undefined;
+  #startFailed: ((error: Failure) => void) | undefined;
+  /** Device number of our mount: so that we never detach what somebody mounted there later. */
+  #device: string | undefined;
+
+  constructor(
+    settings: MountSettings,
+    ports: DaemonPorts,
+    host: Host,
+    log: Log,
+    limits: ServiceLimits = DEFAULT_LIMITS,
+  ) {
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#host = host;
+    this.#log = log;
+    this.#limits = limits;
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+  }
+
+  get state(): string {
+    return this.#state;
+  }
+
+  /** Resolves when the mount answers. Rejects with a Failure, everything undone. */
+  async start(): Promise<Started> {
+    const { store, mountpoint, flags } = this.#settings;
+    try {
+      this.#claim = this.#ports.store.claim(store, flags.readOnly);
+      const pool = this.#allocatePool();
+      const wakeFd = this.#ports.system.eventfd();
+      const source = flags.fsname ?? store;
+      const { deviceFd } = await this.#ports.mounter.mount({ mountpoint, source, flags });
+      const mount = mountAt(this.#host.mounts(), mountpoint);
+      this.#device = mount?.device;
+      const protocol = await this.#serve(this.#config(pool, wakeFd, deviceFd));
+      if (this.#state === 'starting') this.#state = 'running';
+      return { created: this.#claim.created, protocol };
+    } catch (error) {
+      this.#state = 'ended';
+      await this.#detachLazily(2_000);
+      this.#link?.close();
+      this.#claim?.release();
+      throw asFailure(error);
+    }
+  }
+
+  /** Rejects with a Failure once the mount has ended. */
+  status(): Promise<DispatcherStatus> {
+    return this.#running().status();
+  }
+
+  sync(): Promise<EndResult> {
+    return this.#running().sync();
+  }
+
+  /** SIGTERM and SIGINT: ends within the deadline; a second call ends at once. `ended` tells how it went. */
+  async stop(cause: string): Promise<void> {
+    if (this.#state === 'ended') return;
+    if (this.#state === 'starting') {
+      this.#startFailed?.(new Failure('general', `stopped by ${cause} before the mount was ready`));
+      return;
+    }
+    if (this.#state === 'stopping') return this.#giveUp(`a second ${cause}`);
+    this.#state = 'stopping';
+    this.#log.write('info', 'stopping', { cause });
+    const deadline = setTimeout(() => void this.#giveUp('the deadline'), this.#limits.stopMs);
+    void this.ended.finally(() => clearTimeout(deadline));
+    try {
+      await this.#detachOrderly();
+    } catch (error) {
+      this.#log.write('error', 'could not stop in order', errorFields(error));
+      await this.#giveUp('an error');
+    }
+  }
+
+  /** A worker or the main thread has failed: no mount may be left hanging. */
+  async fail(error: Error): Promise<void> {
+    if (this.#state === 'ended') return;
+    this.#log.write('error', `fatal: ${errorText(error)}`, errorFields(error));
+    if (this.#state === 'starting') {
+      this.#startFailed?.(
+        new Failure('general', `the daemon failed at start: ${errorText(error)}`, { cause: error }),
+      );
+      return;
+    }
+    await this.#detachLazily(3_000);
+    this.#end({ exitCode: 1, errno: EIO, reason: `the daemon failed: ${errorText(error)}` });
+  }
+
+  #running(): DispatcherLink {
+    if (this.#link === undefined || this.#state === 'starting' || this.#state === 'ended')
+      throw new Failure('general', 'the mount is not running');
+    return this.#link;
+  }
+
+  #allocatePool(): SharedArrayBuffer {
+    const { pagesMax } = this.#settings.tuning;
+    try {
+      return new SharedArrayBuffer(pagesMax * PAGE_BYTES);
+    } catch (error) {
+      throw new Failure('usage', `cannot set aside ${pagesMax} pages of memory: give a smaller --pages`, {
+        cause: error,
+      });
+    }
+  }
+
+  #config(pool: SharedArrayBuffer, wakeFd: number, deviceFd: number): DispatcherConfig {
+    const { store, mountpoint, flags, tuning } = this.#settings;
+    return {
+      store,
+      mountpoint,
+      deviceFd,
+      wakeFd,
+      pool,
+      vnodesMax: tuning.vnodesMax,
+      syncIntervalMs: tuning.syncIntervalMs,
+      readOnly: flags.readOnly,
+      noatime: flags.noatime,
+      forcedUid: tuning.forcedUid,
+      forcedGid: tuning.forcedGid,
+      attrTtlMs: tuning.attrTtlMs,
+      entryTtlMs: tuning.entryTtlMs,
+      pollUs: tuning.pollUs,
+      writebackCache: tuning.writebackCache,
+      traceFile: tuning.traceFile,
+    };
+  }
+
+  /** Starts the workers; resolves with the protocol version when the dispatcher has answered INIT. */
+  #serve(config: DispatcherConfig): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () =>
+          reject(new Failure('timed-out', `the mount did not come up in ${this.#limits.readyMs / 1000} s`)),
+        this.#limits.readyMs,
+      );
+      this.#startFailed = (error) => {
+        clearTimeout(timer);
+        reject(error);
+      };
+      const workers = this.#ports.startWorkers(config, (error) => void this.fail(error));
+      this.#link = new DispatcherLink(workers.dispatcher, () => this.#ports.system.wake(config.wakeFd), {
+        ready: (protocol, features) => {
+          clearTimeout(timer);
+          this.#startFailed = undefined;
+          this.#log.write('info', 'mounted', { ...this.#settings, protocol, features });
+          resolve(protocol);
+        },
+        log: ({ level, message, fields }) => this.#log.write(level, message, fields),
+        finished: (message) => void this.#finished(message),
+        fatal: (message, stack) => {
+          const error = new Error(message);
+          error.stack = stack;
+          void this.fail(error);
+        },
+      });
+    });
+  }
+
+  async #finished({ errno, reason, cause }: Finished): Promise<void> {
+    if (this.#state === 'ended') return;
+    if (this.#state === 'starting') {
+      this.#startFailed?.(new Failure('general', `the mount ended before it was ready (${reason || cause})`));
+      return;
+    }
+    this.#log.write(errno === 0 ? 'info' : 'error', 'finished', { errno, reason, cause });
+    // 'aborted': somebody cut the connection, and the dead mount is still there.
+    if (cause === 'aborted') await this.#detachLazily(3_000);
+    this.#end({ exitCode: errno === 0 ? 0 : 1, errno, reason });
+  }
+
+  async #detachOrderly(): Promise<void> {
+    const { mountpoint } = this.#settings;
+    const plain = this.#isMounted()
+      ? await this.#host.detach(mountpoint, false, this.#limits.detachMs)
+      : ({ outcome: 'not-mounted' } as const);
+    if (plain.outcome !== 'done' && plain.outcome !== 'not-mounted') {
+      this.#log.write('warn', 'the mount is in use: writing back and detaching it lazily', { ...plain });
+      const flushed = await this.#host.flush(mountpoint, this.#limits.detachMs);
+      if (flushed !== '')
+        this.#log.write('warn', 'the kernel could not write back everything', { reason: flushed });
+      const { errno, reason } = await this.#running().sync();
+      if (errno !== 0) this.#log.write('error', 'sync failed', { errno, reason });
+      await this.#detachLazily(this.#limits.detachMs);
+      this.#link?.finish();
+      return;
+    }
+    // Detached, but perhaps still held from another mount namespace: then the dispatcher never sees the end by itself.
+    const notice = setTimeout(() => this.#link?.finish(), this.#limits.noticeMs);
+    void this.ended.finally(() => clearTimeout(notice));
+  }
+
+  async #giveUp(why: string): Promise<void> {
+    if (this.#state === 'ended') return;
+    const reason = `stopped without waiting for the last changes, because of ${why}`;
+    this.#log.write('error', reason);
+    await this.#detachLazily(2_000);
+    this.#end({ exitCode: 1, errno: EIO, reason });
+  }
+
+  #isMounted(): boolean {
+    const mount = mountAt(this.#host.mounts(), this.#settings.mountpoint);
+    return mount !== undefined && isOurs(mount) && mount.device === this.#device;
+  }
+
+  async #detachLazily(timeoutMs: number): Promise<void> {
+    if (this.#device === undefined || !this.#isMounted()) return;
+    const detached = await this.#host.detach(this.#settings.mountpoint, true, timeoutMs);
+    if (detached.outcome !== 'done' && detached.outcome !== 'not-mounted')
+      this.#log.write('error', 'could not detach the mount', { ...detached });
+  }
+
+  #end(end: End): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    this.#link?.close();
+    this.#claim?.release();
+    this.#resolveEnded(end);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Everything a mount can be told, after parsing: what the command line produces and the daemon's main thread consumes.
+ * Paths are absolute and resolved.
+ */
+export type TransportChoice = 'auto' | 'kernel' | 'fuse-native';
+export const TRANSPORTS: readonly TransportChoice[] = ['auto', 'kernel', 'fuse-native'];
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+
+/** What `-o` says about the kernel's side of the mount. */
+export interface MountFlags {
+  readOnly: boolean;
+  allowOther: boolean;
+  defaultPermissions: boolean;
+  /** Otherwise relatime: strictatime is not offered. */
+  noatime: boolean;
+  nosuid: boolean;
+  nodev: boolean;
+  noexec: boolean;
+  /** Shown as the mount's source in /proc/mounts; undefined shows the store's path. */
+  fsname: string | undefined;
+}
+
+/** What `-o` and the long options say about our side. */
+export interface Tuning {
+  forcedUid: number | undefined;
+  forcedGid: number | undefined;
+  writebackCache: boolean;
+  attrTtlMs: number;
+  entryTtlMs: number;
+  pollUs: number;
+  pagesMax: number;
+  vnodesMax: number;
+  syncIntervalMs: number;
+  traceFile: string | undefined;
+}
+
+export interface MountSettings {
+  store: string;
+  mountpoint: string;
+  transport: TransportChoice;
+  flags: MountFlags;
+  tuning: Tuning;
+  logFile: string;
+  logLevel: (typeof LOG_LEVELS)[number];
+}
+
+const DAY_MS = 86_400_000;
+
+export const defaultFlags = (): MountFlags => ({
+  readOnly: false,
+  allowOther: false,
+  defaultPermissions: true,
+  noatime: false,
+  nosuid: false,
+  nodev: false,
+  noexec: false,
+  fsname: undefined,
+});
+
+export const defaultTuning = (): Tuning => ({
+  forcedUid: undefined,
+  forcedGid: undefined,
+  writebackCache: true,
+  attrTtlMs: DAY_MS,
+  entryTtlMs: DAY_MS,
+  pollUs: 50,
+  pagesMax: 65_536,
+  vnodesMax: 100_000,
+  syncIntervalMs: 5_000,
+  traceFile: undefined,
+});

@@ -1,0 +1,110 @@
+/**
+ * Opens a store with its checks. Every connection of the project comes from here (mkfs builds its own file first).
+ *
+ * INVARIANT: nothing here opens the store through another descriptor than SQLite's: closing any descriptor of a file drops all
+ * POSIX locks that this process holds on it, SQLite's included. stat(2) alone is harmless.
+ */
+import Database from 'better-sqlite3';
+import { statSync } from 'node:fs';
+import { migrate } from './migrate.js';
+import { APPLICATION_ID, FORMAT_VERSION } from './schema.js';
+import { openError, sqliteCode, StoreError } from './store-error.js';
+
+export interface OpenOptions {
+  /** 'write': the one writer (hold the lock of lock.ts); 'read': never changes the store. */
+  mode: 'read' | 'write';
+  /** SQLite's page cache, in KiB. */
+  cacheKiB: number;
+  /** How long to wait for another SQLite program's lock. */
+  busyTimeoutMs?: number;
+}
+
+/**
+ * Requires, for 'write', the writer lock; an older format is then migrated. Returns an open connection in WAL mode: the
+ * caller closes it. Errors: StoreError.
+ */
+export function openStore(path: string, options: OpenOptions): Database.Database {
+  const fileBytes = fileSize(path);
+  if (fileBytes === 0) {
+    throw new StoreError('not-a-store', path, `${path} is empty; make a store with "vnodefs mkfs".`);
+  }
+  let db: Database.Database | undefined;
+  try {
+    db = new Database(path, { fileMustExist: true, timeout: options.busyTimeoutMs ?? 5000 });
+    checkIdentity(db, path);
+    db.pragma(`cache_size = -${options.cacheKiB}`);
+    db.pragma('temp_store = MEMORY');
+    db.pragma('synchronous = NORMAL');
+    db.pragma('wal_autocheckpoint = 0');
+    if (options.mode === 'write') {
+      db.pragma('journal_mode = WAL');
+      migrate(db, path);
+    } else {
+      db.pragma('query_only = 1');
+      requireCurrent(db, path);
+    }
+    return db;
+  } catch (error) {
+    db?.close();
+    throw truncatedError(path, fileBytes, error) ?? openError(path, error);
+  }
+}
+
+function fileSize(path: string): number {
+  let stat;
+  try {
+    stat = statSync(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      const message = `There is no file ${path}; make a store with "vnodefs mkfs" or check the name.`;
+      throw new StoreError('not-found', path, message, { cause: error });
+    }
+    throw new StoreError('permission', path, `${path} can't be examined (${code}).`, { cause: error });
+  }
+  if (!stat.isFile()) {
+    throw new StoreError('not-a-store', path, `${path} is not a regular file; a vnodefs store is one.`);
+  }
+  return stat.size;
+}
+
+/** The first statement on the connection: SQLite reads the header here, so a foreign file fails here. */
+function checkIdentity(db: Database.Database, path: string): void {
+  const applicationId = db.pragma('application_id', { simple: true });
+  if (applicationId !== APPLICATION_ID) {
+    const message = `${path} is a SQLite file but not a vnodefs store; choose another file.`;
+    throw new StoreError('not-a-store', path, message);
+  }
+  const version = formatVersion(db);
+  if (version > FORMAT_VERSION) {
+    const message =
+      `${path} has format ${version}, newer than the ${FORMAT_VERSION} this vnodefs knows; ` +
+      'use a newer vnodefs.';
+    throw new StoreError('newer-format', path, message);
+  }
+  if (version < 1) {
+    throw new StoreError('damaged', path, `${path} has no valid format version; restore it from a backup.`);
+  }
+}
+
+export const formatVersion = (db: Database.Database): number =>
+  Number(db.pragma('user_version', { simple: true }));
+
+function requireCurrent(db: Database.Database, path: string): void {
+  const version = formatVersion(db);
+  if (version === FORMAT_VERSION) return;
+  const message = `${path} has the older format ${version}; mount it once for writing, which brings it up to date.`;
+  throw new StoreError('damaged', path, message);
+}
+
+/** SQLite reports a file that lost its end as corrupt: say what happened when the page count shows it. */
+function truncatedError(path: string, fileBytes: number, error: unknown): StoreError | undefined {
+  const code = sqliteCode(error);
+  const short = fileBytes < 512;
+  if (!code.startsWith('SQLITE_CORRUPT') && !(short && code === 'SQLITE_NOTADB')) return undefined;
+  if (code === 'SQLITE_NOTADB') return undefined;
+  const message =
+    `${path} is damaged or shorter than its header says (${fileBytes} bytes); ` +
+    'if it was copied, copy it again while it is not mounted, otherwise restore a backup.';
+  return new StoreError('truncated', path, message, { cause: error });
+}

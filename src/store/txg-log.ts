@@ -1,0 +1,383 @@
+/**
+ * The log of a transaction group: TxgOps as bytes, so that a group travels from the dispatcher to the syncer as one
+ * transferred ArrayBuffer.
+ *
+ * A record starts on an 8-byte boundary: a u32 operation code, a u32 length (of the name, the value or the page list), the
+ * numbers as float64, then the bytes, padded to 8. Native byte order: a log never leaves the process that wrote it.
+ * INVARIANT: a log holds whole records only; `logBytes` is a multiple of 8.
+ */
+import { assert, InvariantError } from '../base/assert.js';
+import { asIno, type ByteName, type Ino } from '../base/ids.js';
+import type { InodeRecord, StoreCounters, TxgOps } from './types.js';
+
+const Op = {
+  putInode: 1,
+  deleteInode: 2,
+  putDirent: 3,
+  deleteDirent: 4,
+  setSymlink: 5,
+  setXattr: 6,
+  removeXattr: 7,
+  addOrphan: 8,
+  removeOrphan: 9,
+  truncate: 10,
+  dropChunks: 11,
+  writePages: 12,
+  setCounters: 13,
+} as const;
+
+/** Slots (8 bytes) of an inode record: the header, 16 numbers, and four nanosecond fields in two slots. */
+const INODE_SLOTS = 19;
+const INITIAL_BYTES = 64 * 1024;
+/** Pages of the largest chunk the format allows. */
+const CHUNK_PAGES_MAX = 32;
+
+/** A finished log: `log` may be longer than the `logBytes` in use. */
+export interface TxgLog {
+  log: ArrayBuffer;
+  logBytes: number;
+}
+
+/** Appends operations to a log. One encoder serves a mount for its lifetime: see {@link take}. */
+export class TxgEncoder implements TxgOps {
+  #f64: Float64Array;
+  #u32: Uint32Array;
+  #u8: Uint8Array;
+  #slots: number;
+  /** Next free slot. */
+  #at = 0;
+  #records = 0;
+  #lastBytes = INITIAL_BYTES;
+
+  constructor(initialBytes = INITIAL_BYTES) {
+    const log = new ArrayBuffer(Math.max(1024, Math.ceil(initialBytes / 8) * 8));
+    this.#f64 = new Float64Array(log);
+    this.#u32 = new Uint32Array(log);
+    this.#u8 = new Uint8Array(log);
+    this.#slots = this.#f64.length;
+  }
+
+  /** Bytes appended since the last {@link take}. */
+  get logBytes(): number {
+    return this.#at * 8;
+  }
+
+  /** Operations appended since the last {@link take}. */
+  get records(): number {
+    return this.#records;
+  }
+
+  /** Hands the log over (it may be transferred) and starts an empty one, sized by what the last group needed. */
+  take(): TxgLog {
+    const taken = { log: this.#f64.buffer as ArrayBuffer, logBytes: this.#at * 8 };
+    this.#lastBytes = Math.max(INITIAL_BYTES, Math.min(taken.logBytes, this.#lastBytes * 2));
+    this.#at = 0;
+    this.#records = 0;
+    this.#adopt(new ArrayBuffer(Math.ceil(this.#lastBytes / 8) * 8));
+    return taken;
+  }
+
+  putInode(r: InodeRecord): void {
+    const at = this.#begin(Op.putInode, 0, INODE_SLOTS);
+    const f = this.#f64;
+    f[at + 1] = r.ino;
+    f[at + 2] = r.mode;
+    f[at + 3] = r.uid;
+    f[at + 4] = r.gid;
+    f[at + 5] = r.nlink;
+    f[at + 6] = r.size;
+    f[at + 7] = r.rdev;
+    f[at + 8] = r.allocPages;
+    f[at + 9] = r.flags;
+    f[at + 10] = r.xattrCount;
+    f[at + 11] = r.parent;
+    f[at + 12] = r.nextCookie;
+    // A slot carries its seconds as a double (may be negative); the four nanosecond fields share two slots.
+    f[at + 13] = r.atimeSec;
+    f[at + 14] = r.mtimeSec;
+    f[at + 15] = r.ctimeSec;
+    f[at + 16] = r.btimeSec;
+    const u = this.#u32;
+    const n = (at + 17) * 2;
+    u[n] = r.atimeNsec;
+    u[n + 1] = r.mtimeNsec;
+    u[n + 2] = r.ctimeNsec;
+    u[n + 3] = r.btimeNsec;
+  }
+
+  deleteInode(ino: Ino): void {
+    this.#f64[this.#begin(Op.deleteInode, 0, 2) + 1] = ino;
+  }
+
+  putDirent(parent: Ino, name: ByteName, ino: Ino, type: number, cookie: number): void {
+    const at = this.#begin(Op.putDirent, name.length, 5 + slotsOf(name.length));
+    const f = this.#f64;
+    f[at + 1] = parent;
+    f[at + 2] = ino;
+    f[at + 3] = type;
+    f[at + 4] = cookie;
+    this.#name(at + 5, name);
+  }
+
+  deleteDirent(parent: Ino, name: ByteName): void {
+    const at = this.#begin(Op.deleteDirent, name.length, 2 + slotsOf(name.length));
+    this.#f64[at + 1] = parent;
+    this.#name(at + 2, name);
+  }
+
+  setSymlink(ino: Ino, target: Uint8Array): void {
+    const at = this.#begin(Op.setSymlink, target.length, 2 + slotsOf(target.length));
+    this.#f64[at + 1] = ino;
+    this.#u8.set(target, (at + 2) * 8);
+  }
+
+  setXattr(ino: Ino, name: ByteName, value: Uint8Array): void {
+    const nameSlots = slotsOf(name.length);
+    const at = this.#begin(Op.setXattr, name.length, 3 + nameSlots + slotsOf(value.length));
+    this.#f64[at + 1] = ino;
+    this.#f64[at + 2] = value.length;
+    this.#name(at + 3, name);
+    this.#u8.set(value, (at + 3 + nameSlots) * 8);
+  }
+
+  removeXattr(ino: Ino, name: ByteName): void {
+    const at = this.#begin(Op.removeXattr, name.length, 2 + slotsOf(name.length));
+    this.#f64[at + 1] = ino;
+    this.#name(at + 2, name);
+  }
+
+  addOrphan(ino: Ino): void {
+    this.#f64[this.#begin(Op.addOrphan, 0, 2) + 1] = ino;
+  }
+
+  removeOrphan(ino: Ino): void {
+    this.#f64[this.#begin(Op.removeOrphan, 0, 2) + 1] = ino;
+  }
+
+  truncate(ino: Ino, size: number): void {
+    const at = this.#begin(Op.truncate, 0, 3);
+    this.#f64[at + 1] = ino;
+    this.#f64[at + 2] = size;
+  }
+
+  dropChunks(ino: Ino, fromIndex: number, toIndex: number): void {
+    const at = this.#begin(Op.dropChunks, 0, 4);
+    this.#f64[at + 1] = ino;
+    this.#f64[at + 2] = fromIndex;
+    this.#f64[at + 3] = toIndex;
+  }
+
+  writePages(
+    ino: Ino,
+    index: number,
+    fileSize: number,
+    pages: ArrayLike<number>,
+    frames: ArrayLike<number>,
+    count: number,
+  ): void {
+    assert(count <= CHUNK_PAGES_MAX, 'writePages: more pages than a chunk holds');
+    const at = this.#begin(Op.writePages, count, 4 + count);
+    const f = this.#f64;
+    f[at + 1] = ino;
+    f[at + 2] = index;
+    f[at + 3] = fileSize;
+    const u = this.#u32;
+    let n = (at + 4) * 2;
+    for (let i = 0; i < count; i++) {
+      u[n++] = pages[i];
+      u[n++] = frames[i];
+    }
+  }
+
+  setCounters(counters: StoreCounters): void {
+    const at = this.#begin(Op.setCounters, 0, 4);
+    const f = this.#f64;
+    f[at + 1] = counters.nextIno;
+    f[at + 2] = counters.inodeCount;
+    f[at + 3] = counters.allocPages;
+  }
+
+  /** Reserves `slots` slots, writes the header, returns the record's first slot. */
+  #begin(op: number, length: number, slots: number): number {
+    const at = this.#at;
+    if (at + slots > this.#slots) this.#grow(at + slots);
+    this.#at = at + slots;
+    this.#records++;
+    this.#u32[at * 2] = op;
+    this.#u32[at * 2 + 1] = length;
+    return at;
+  }
+
+  #name(slot: number, name: ByteName): void {
+    const u8 = this.#u8;
+    const start = slot * 8;
+    for (let i = 0; i < name.length; i++) u8[start + i] = name.charCodeAt(i);
+  }
+
+  #grow(slots: number): void {
+    const old = this.#u8.subarray(0, this.#at * 8);
+    this.#adopt(new ArrayBuffer(Math.max(slots, this.#slots * 2) * 8));
+    this.#u8.set(old);
+  }
+
+  #adopt(log: ArrayBuffer): void {
+    this.#f64 = new Float64Array(log);
+    this.#u32 = new Uint32Array(log);
+    this.#u8 = new Uint8Array(log);
+    this.#slots = this.#f64.length;
+  }
+}
+
+const slotsOf = (bytes: number): number => (bytes + 7) >>> 3;
+
+/**
+ * Plays a log into `sink`, in order. The inode record, page list and frame list given to the sink are reused for the next
+ * call: the sink keeps nothing. Byte arrays are views of `log`.
+ * Errors: InvariantError for a log that no encoder wrote; whatever the sink throws.
+ */
+export function decodeTxg(log: ArrayBuffer, logBytes: number, sink: TxgOps): void {
+  assert(logBytes % 8 === 0 && logBytes <= log.byteLength, 'decodeTxg: bad log length');
+  const f = new Float64Array(log, 0, logBytes / 8);
+  const u = new Uint32Array(log, 0, logBytes / 4);
+  const bytes = Buffer.from(log, 0, logBytes);
+  const scratch = new DecodeScratch();
+  const end = logBytes / 8;
+  let at = 0;
+  while (at < end) {
+    const op = u[at * 2];
+    at =
+      op === Op.putInode
+        ? decodeInode(f, u, at, scratch, sink)
+        : decodeOther(op, f, u, bytes, at, scratch, sink);
+  }
+  assert(at === end, 'decodeTxg: the last record is cut');
+}
+
+/** What decoding reuses from record to record. */
+class DecodeScratch {
+  readonly inode: InodeRecord = {
+    ino: asIno(0),
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    nlink: 0,
+    size: 0,
+    rdev: 0,
+    allocPages: 0,
+    flags: 0,
+    xattrCount: 0,
+    parent: 0,
+    nextCookie: 0,
+    atimeSec: 0,
+    atimeNsec: 0,
+    mtimeSec: 0,
+    mtimeNsec: 0,
+    ctimeSec: 0,
+    ctimeNsec: 0,
+    btimeSec: 0,
+    btimeNsec: 0,
+  };
+  readonly pages = new Uint32Array(CHUNK_PAGES_MAX);
+  readonly frames = new Uint32Array(CHUNK_PAGES_MAX);
+}
+
+function decodeInode(
+  f: Float64Array,
+  u: Uint32Array,
+  at: number,
+  scratch: DecodeScratch,
+  sink: TxgOps,
+): number {
+  const r = scratch.inode;
+  r.ino = asIno(f[at + 1]);
+  r.mode = f[at + 2];
+  r.uid = f[at + 3];
+  r.gid = f[at + 4];
+  r.nlink = f[at + 5];
+  r.size = f[at + 6];
+  r.rdev = f[at + 7];
+  r.allocPages = f[at + 8];
+  r.flags = f[at + 9];
+  r.xattrCount = f[at + 10];
+  r.parent = f[at + 11];
+  r.nextCookie = f[at + 12];
+  r.atimeSec = f[at + 13];
+  r.mtimeSec = f[at + 14];
+  r.ctimeSec = f[at + 15];
+  r.btimeSec = f[at + 16];
+  const n = (at + 17) * 2;
+  r.atimeNsec = u[n];
+  r.mtimeNsec = u[n + 1];
+  r.ctimeNsec = u[n + 2];
+  r.btimeNsec = u[n + 3];
+  sink.putInode(r);
+  return at + INODE_SLOTS;
+}
+
+/** Decodes the record at slot `at`, returns the slot after it. */
+function decodeOther(
+  op: number,
+  f: Float64Array,
+  u: Uint32Array,
+  bytes: Buffer,
+  at: number,
+  scratch: DecodeScratch,
+  sink: TxgOps,
+): number {
+  const length = u[at * 2 + 1];
+  const ino = asIno(f[at + 1]);
+  switch (op) {
+    case Op.putDirent:
+      sink.putDirent(ino, nameAt(bytes, at + 5, length), asIno(f[at + 2]), f[at + 3], f[at + 4]);
+      return at + 5 + slotsOf(length);
+    case Op.deleteDirent:
+      sink.deleteDirent(ino, nameAt(bytes, at + 2, length));
+      return at + 2 + slotsOf(length);
+    case Op.writePages: {
+      const { pages, frames } = scratch;
+      let n = (at + 4) * 2;
+      for (let i = 0; i < length; i++) {
+        pages[i] = u[n++];
+        frames[i] = u[n++];
+      }
+      sink.writePages(ino, f[at + 2], f[at + 3], pages, frames, length);
+      return at + 4 + length;
+    }
+    case Op.deleteInode:
+      sink.deleteInode(ino);
+      return at + 2;
+    case Op.setSymlink:
+      sink.setSymlink(ino, bytes.subarray((at + 2) * 8, (at + 2) * 8 + length));
+      return at + 2 + slotsOf(length);
+    case Op.setXattr: {
+      const valueSlot = at + 3 + slotsOf(length);
+      const valueLength = f[at + 2];
+      const value = bytes.subarray(valueSlot * 8, valueSlot * 8 + valueLength);
+      sink.setXattr(ino, nameAt(bytes, at + 3, length), value);
+      return valueSlot + slotsOf(valueLength);
+    }
+    case Op.removeXattr:
+      sink.removeXattr(ino, nameAt(bytes, at + 2, length));
+      return at + 2 + slotsOf(length);
+    case Op.addOrphan:
+      sink.addOrphan(ino);
+      return at + 2;
+    case Op.removeOrphan:
+      sink.removeOrphan(ino);
+      return at + 2;
+    case Op.truncate:
+      sink.truncate(ino, f[at + 2]);
+      return at + 3;
+    case Op.dropChunks:
+      sink.dropChunks(ino, f[at + 2], f[at + 3]);
+      return at + 4;
+    case Op.setCounters:
+      sink.setCounters({ nextIno: f[at + 1], inodeCount: f[at + 2], allocPages: f[at + 3] });
+      return at + 4;
+    default:
+      throw new InvariantError(`decodeTxg: unknown operation ${op}`);
+  }
+}
+
+const nameAt = (bytes: Buffer, slot: number, length: number): ByteName =>
+  bytes.toString('latin1', slot * 8, slot * 8 + length) as ByteName;

@@ -1,0 +1,196 @@
+/**
+ * The one writing connection: commits transaction groups, checkpoints the WAL.
+ *
+ * Durability. Every commit changes the counters row (`commits` goes up by one), so every commit writes at least one WAL frame;
+ * a barrier commits with synchronous=FULL, whose fsync of the WAL covers all frames before it. Other commits write without syncing.
+ * After a failed write or sync the kernel may have dropped WAL pages while marking them clean, so a later successful fsync of
+ * the WAL would prove nothing about earlier frames: the next barrier then also checkpoints everything into the main file,
+ * which writes and syncs those pages anew.
+ */
+import type Database from 'better-sqlite3';
+import { statSync } from 'node:fs';
+import { InvariantError } from '../base/assert.js';
+import { Errno, FsError } from '../base/errno.js';
+import { openStore } from './open.js';
+import { openError, sqliteCode, storeFsError } from './store-error.js';
+import { readCounters, readSuperblock } from './superblock.js';
+import { TxgApplier } from './txg-applier.js';
+import { decodeTxg } from './txg-log.js';
+import type { StoreCounters, Superblock } from './types.js';
+
+export interface WriterOptions {
+  /** SQLite's page cache: above it a group's dirty pages spill to the WAL before the commit. */
+  cacheKiB?: number;
+}
+
+export type CheckpointMode = 'passive' | 'full' | 'restart' | 'truncate';
+
+export interface CheckpointResult {
+  /** True: a reader or another program kept some frames from being folded in. */
+  busy: boolean;
+  /** Frames in the WAL, and how many of them are in the main file now. */
+  walFrames: number;
+  doneFrames: number;
+}
+
+function prepareAll(db: Database.Database) {
+  return {
+    begin: db.prepare('BEGIN IMMEDIATE'),
+    commit: db.prepare('COMMIT'),
+    rollback: db.prepare('ROLLBACK'),
+    stamp: db.prepare('UPDATE counters SET txg = ?, commits = commits + 1'),
+    stampCounters: db.prepare(
+      'UPDATE counters SET txg = ?, commits = commits + 1, next_ino = ?, inode_count = ?, alloc_pages = ?',
+    ),
+    walState: db.prepare('PRAGMA wal_checkpoint(NOOP)').raw(),
+  };
+}
+
+/** Requires: the caller holds the store's lock (lock.ts) for as long as this is open. */
+export class StoreWriter {
+  readonly superblock: Superblock;
+  readonly path: string;
+  readonly #db: Database.Database;
+  readonly #sql: ReturnType<typeof prepareAll>;
+  readonly #applier: TxgApplier;
+  readonly #frameBytes: number;
+  /** Whether the connection is at synchronous=FULL now. */
+  #full = false;
+  /** See the header: set by a failed write or sync, cleared by a complete checkpoint. */
+  #walSuspect = false;
+
+  /** Opens (and if need be migrates) the store. The caller closes it with {@link close}. Errors: StoreError. */
+  constructor(path: string, options: WriterOptions = {}) {
+    this.path = path;
+    this.#db = openStore(path, { mode: 'write', cacheKiB: options.cacheKiB ?? 32 * 1024 });
+    try {
+      this.superblock = readSuperblock(this.#db, path);
+      this.#sql = prepareAll(this.#db);
+      this.#applier = new TxgApplier(this.#db, this.superblock);
+      this.#frameBytes = Number(this.#db.pragma('page_size', { simple: true })) + 24;
+    } catch (error) {
+      this.#db.close();
+      throw openError(path, error);
+    }
+  }
+
+  /** As of the last commit; `txg` is the last group committed. Errors: FsError(EIO). */
+  counters(): StoreCounters & { txg: number } {
+    try {
+      return readCounters(this.#db, this.path);
+    } catch (error) {
+      throw storeFsError(error, 'counters');
+    }
+  }
+
+  /**
+   * Commits one group; `poolBytes` is the page pool that its frames refer to. With `barrier` it, and everything committed
+   * before it, is durable on return. On an error the group was rolled back (or, if only making it durable failed, is in the store
+   * but not promised): either way the same log may be committed again.
+   * Errors: FsError ENOSPC (disk full) or EIO, with the cause; InvariantError for a log that makes no sense.
+   */
+  commit(txg: number, log: ArrayBuffer, logBytes: number, poolBytes: Uint8Array, barrier: boolean): void {
+    try {
+      this.#setFull(barrier);
+      this.#sql.begin.run();
+      this.#applier.begin(poolBytes);
+      decodeTxg(log, logBytes, this.#applier);
+      this.#stamp(txg);
+      this.#sql.commit.run();
+    } catch (error) {
+      this.#rollback(error);
+      if (error instanceof InvariantError) throw error;
+      throw storeFsError(error, 'commit');
+    }
+    if (barrier && this.#walSuspect) this.#renewWal();
+  }
+
+  /**
+   * Folds the WAL into the main file, syncing both. 'passive' takes what it can without waiting; 'truncate' also empties the
+   * WAL file. Errors: FsError.
+   */
+  checkpoint(mode: CheckpointMode): CheckpointResult {
+    try {
+      const rows = this.#db.pragma(`wal_checkpoint(${mode.toUpperCase()})`) as {
+        busy: number;
+        log: number;
+        checkpointed: number;
+      }[];
+      const { busy, log, checkpointed } = rows[0];
+      if (busy === 0 && log === checkpointed) this.#walSuspect = false;
+      return { busy: busy !== 0, walFrames: log, doneFrames: checkpointed };
+    } catch (error) {
+      throw storeFsError(error, 'checkpoint');
+    }
+  }
+
+  /** Bytes of the WAL that a checkpoint would still have to fold in; its file may be longer. */
+  walBytes(): number {
+    try {
+      const [, frames, done] = this.#sql.walState.get() as [number, number, number];
+      return Math.max(0, frames - done) * this.#frameBytes;
+    } catch (error) {
+      throw storeFsError(error, 'walBytes');
+    }
+  }
+
+  /** Bytes of the WAL file. */
+  walFileBytes(): number {
+    return statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** Gives up to `maxPages` free SQLite pages back to the host's filesystem. Errors: FsError. */
+  releaseFreeSpace(maxPages: number): void {
+    try {
+      this.#db.exec(`PRAGMA incremental_vacuum(${Math.floor(maxPages)})`);
+    } catch (error) {
+      throw storeFsError(error, 'releaseFreeSpace');
+    }
+  }
+
+  /**
+   * Checkpoints and closes; when no reader is open any more only the one file is left. Closes even if it throws.
+   * Errors: FsError when the checkpoint failed: the WAL stays, and the next opening replays it.
+   */
+  close(): void {
+    if (!this.#db.open) return;
+    try {
+      this.#setFull(true);
+      this.checkpoint('truncate');
+    } finally {
+      this.#db.close();
+    }
+  }
+
+  #stamp(txg: number): void {
+    const counters = this.#applier.counters;
+    if (counters === undefined) this.#sql.stamp.run(txg);
+    else this.#sql.stampCounters.run(txg, counters.nextIno, counters.inodeCount, counters.allocPages);
+  }
+
+  /** `synchronous` can only be changed outside a transaction. */
+  #setFull(full: boolean): void {
+    if (full === this.#full) return;
+    this.#db.exec(full ? 'PRAGMA synchronous = FULL' : 'PRAGMA synchronous = NORMAL');
+    this.#full = full;
+  }
+
+  #rollback(error: unknown): void {
+    if (sqliteCode(error).startsWith('SQLITE_IOERR')) this.#walSuspect = true;
+    if (!this.#db.inTransaction) return;
+    try {
+      this.#sql.rollback.run();
+    } catch (second) {
+      throw new FsError(Errno.EIO, 'rollback', { cause: new AggregateError([error, second]) });
+    }
+  }
+
+  #renewWal(): void {
+    const { busy, walFrames, doneFrames } = this.checkpoint('full');
+    if (busy || walFrames !== doneFrames) {
+      throw new FsError(Errno.EIO, 'commit', {
+        cause: new Error('an earlier write failed, and the log could not be folded in yet'),
+      });
+    }
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * A sealed transaction group, while the syncer commits it: what the dispatcher must settle when it hears of the commit.
+ * The group owns the frames it lists; see Buf for what a write to a sealed page does.
+ */
+import type { BufCache } from '../vnode/buf-cache.js';
+import { lowestBit, popcount, type Buf } from '../vnode/buf.js';
+import type { NameCache, NameEntry } from '../vnode/name-cache.js';
+import type { VnodeCache } from '../vnode/vnode-cache.js';
+import type { Vnode } from '../vnode/vnode.js';
+
+export class SealedGroup {
+  readonly txg: number;
+  readonly barrier: boolean;
+  readonly vnodes: Vnode[];
+  readonly names: NameEntry[];
+  readonly bufs: Buf[] = [];
+  readonly masks: number[] = [];
+  /** Frames of all bufs, in order of buf and page. */
+  readonly frames: number[] = [];
+
+  constructor(txg: number, barrier: boolean, vnodes: Vnode[], names: NameEntry[]) {
+    this.txg = txg;
+    this.barrier = barrier;
+    this.vnodes = vnodes;
+    this.names = names;
+  }
+
+  /** Takes over the dirty pages of `buf`; returns their number, their page numbers and frames in the scratch arrays. */
+  takeBuf(buf: Buf, pages: number[], frames: number[]): number {
+    const mask = buf.dirty;
+    let count = 0;
+    for (let rest = mask; rest !== 0; rest &= rest - 1) {
+      const page = lowestBit(rest);
+      pages[count] = page;
+      frames[count] = buf.frames[page];
+      this.frames.push(buf.frames[page]);
+      count++;
+    }
+    this.bufs.push(buf);
+    this.masks.push(mask);
+    buf.sealed = mask;
+    buf.dirty = 0;
+    return count;
+  }
+
+  /** Frames that were replaced or dropped since: only this group knows them. */
+  orphanedFrames(): number {
+    let orphaned = 0;
+    let next = 0;
+    for (let i = 0; i < this.bufs.length; i++) {
+      const { sealed, frames } = this.bufs[i];
+      for (let rest = this.masks[i]; rest !== 0; rest &= rest - 1) {
+        const page = lowestBit(rest);
+        const frame = this.frames[next++];
+        if (((sealed >>> page) & 1) === 0 || frames[page] !== frame) orphaned++;
+      }
+    }
+    return orphaned;
+  }
+
+  /** The group is in the store: its pages are clean or free, its names and vnodes too. */
+  settle(vnodes: VnodeCache): void {
+    this.#settleBufs(vnodes.bufs);
+    this.#settleNames(vnodes.names);
+    for (const vp of this.vnodes) {
+      vp.cutSealed = Infinity;
+      vp.dropsSealed = undefined;
+      vnodes.vdrop(vp);
+      if (vp.removed && vp.holdCount === 0) vnodes.vgone(vp);
+    }
+  }
+
+  #settleBufs(cache: BufCache): void {
+    let next = 0;
+    for (let i = 0; i < this.bufs.length; i++) {
+      const buf = this.bufs[i];
+      const mask = this.masks[i];
+      cache.dirtyPages -= popcount(mask);
+      for (let rest = mask; rest !== 0; rest &= rest - 1) {
+        const page = lowestBit(rest);
+        const bit = 1 << page;
+        const frame = this.frames[next++];
+        if (!buf.dead && (buf.sealed & bit) !== 0 && buf.frames[page] === frame) buf.sealed &= ~bit;
+        else cache.pool.free(frame);
+      }
+      if (!buf.dead && buf.dirty === 0 && buf.sealed === 0) cache.markClean(buf);
+    }
+  }
+
+  #settleNames(cache: NameCache): void {
+    for (const entry of this.names) {
+      if (entry.dirtyTxg !== this.txg) continue;
+      entry.dirtyTxg = 0;
+      const dvp = entry.dvp;
+      if (--dvp.dirtyNames === 0) {
+        dvp.added = undefined;
+        dvp.addedCookies = undefined;
+      }
+      if (dvp.names?.get(entry.name) === entry) cache.unpin(entry);
+    }
+  }
+}

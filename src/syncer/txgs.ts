@@ -1,0 +1,333 @@
+/**
+ * Transaction groups, the dispatcher's side: collects every change, seals, hands over, settles.
+ *
+ *   open    collects changes                                   exactly one, always
+ *   sealed  with the syncer, its pages immutable               at most one
+ *   committed / durable                                        numbers only
+ *
+ * Every change belongs to the group that was open when it was made, whole: an operation calls {@link admit} before its first side
+ * effect and never waits after it. So any committed state is that after some prefix of the operations.
+ *
+ * INVARIANT: a vnode with a dirty attribute, name or buf is on the open group's list, which holds it once.
+ * INVARIANT: durable <= committed < open; committed = open - 1, or open - 2 while a group is sealed.
+ */
+import { assert } from '../base/assert.js';
+import { FsError } from '../base/errno.js';
+import type { Clock } from '../base/clock.js';
+import type { Ino } from '../base/ids.js';
+import { Wakeup, WouldBlock } from '../base/wait.js';
+import type { StoreCounters, TxgOps } from '../store/types.js';
+import type { Buf } from '../vnode/buf.js';
+import type { NameEntry } from '../vnode/name-cache.js';
+import type { VnodeCache } from '../vnode/vnode-cache.js';
+import type { Vnode } from '../vnode/vnode.js';
+import type { CommitReply, SyncerRequest } from './messages.js';
+import { SealedGroup } from './sealed-group.js';
+
+/** The encoder of a group's log: see store/txg-log.ts. */
+export interface TxgLog extends TxgOps {
+  /** Hands the encoded operations over and starts anew. */
+  take(): { log: ArrayBuffer; logBytes: number };
+}
+
+/** How a sealed group reaches the syncer. Its answer comes by {@link Txgs.onReply}, never from inside `send`. */
+export interface SyncerPort {
+  send(request: SyncerRequest): void;
+}
+
+export interface TxgOptions {
+  vnodes: VnodeCache;
+  log: TxgLog;
+  port: SyncerPort;
+  clock: Clock;
+  counters: StoreCounters;
+  /** Number of the last committed group of the store. */
+  committed: number;
+  /** A group is sealed at the latest this long after its first change. */
+  syncIntervalMs: number;
+}
+
+type Done = (error: FsError | undefined) => void;
+
+export class Txgs {
+  readonly counters: StoreCounters;
+  /** Slept on by operations that wait for room. */
+  readonly roomMade = new Wakeup();
+  openId: number;
+  committed: number;
+  durable: number;
+  /** Set while commits fail; cleared by the first that succeeds. */
+  failing: { errno: number; reason: string } | undefined = undefined;
+  /** Raised at each failed commit: handles compare it, as Linux's errseq. */
+  errSeq = 0;
+  commits = 0;
+  throttles = 0;
+  commitMs = 0;
+  walBytes = 0;
+  readonly #vnodes: VnodeCache;
+  readonly #log: TxgLog;
+  readonly #port: SyncerPort;
+  readonly #clock: Clock;
+  readonly #intervalMs: number;
+  /** Dirty frames at which a group is sealed by volume, and at which writers wait. */
+  readonly #sealPages: number;
+  readonly #dirtyPagesMax: number;
+  /** Dirty vnodes and names at which a group is sealed, and at which operations wait. */
+  readonly #sealObjects: number;
+  readonly #dirtyObjectsMax: number;
+  #dirtyVnodes: Vnode[] = [];
+  #dirtyNames: NameEntry[] = [];
+  #orphans = new Map<Ino, boolean>();
+  #sealed: SealedGroup | undefined = undefined;
+  #openPages = 0;
+  #openBarrier = false;
+  #sealWanted = false;
+  #firstDirtyMs = 0;
+  #changed = false;
+  #waiters: { txg: number; done: Done }[] = [];
+  readonly #pageScratch: number[] = [];
+  readonly #frameScratch: number[] = [];
+
+  constructor(options: TxgOptions) {
+    this.#vnodes = options.vnodes;
+    this.#log = options.log;
+    this.#port = options.port;
+    this.#clock = options.clock;
+    this.#intervalMs = options.syncIntervalMs;
+    this.counters = options.counters;
+    this.committed = options.committed;
+    this.durable = options.committed;
+    this.openId = options.committed + 1;
+    const pool = options.vnodes.bufs.pool.size;
+    this.#dirtyPagesMax = Math.floor(pool / 2);
+    this.#sealPages = Math.max(1, Math.min(Math.floor(pool / 8), 8192));
+    this.#dirtyObjectsMax = Math.max(16, options.vnodes.max);
+    this.#sealObjects = Math.max(4, Math.min(Math.floor(options.vnodes.max / 4), 20_000));
+  }
+
+  /** For operations that log data changes at once (truncate, xattrs). The vnode must be marked by {@link dirtyAttr} too. */
+  get log(): TxgOps {
+    return this.#log;
+  }
+
+  get dirtyObjects(): number {
+    return this.#dirtyVnodes.length + this.#dirtyNames.length;
+  }
+
+  get busy(): boolean {
+    return this.#sealed !== undefined;
+  }
+
+  /**
+   * To be called by every changing operation before its first side effect, with the frames it will need at most. Makes that
+   * many frames free. Throws WouldBlock when write-back must catch up first, FsError when commits are failing.
+   */
+  admit(pages: number): void {
+    if (this.failing !== undefined) throw new FsError(this.failing.errno, 'write-back');
+    const bufs = this.#vnodes.bufs;
+    const crowded =
+      (pages > 0 && bufs.dirtyPages + pages > this.#dirtyPagesMax && bufs.dirtyPages > 0) ||
+      this.dirtyObjects >= this.#dirtyObjectsMax ||
+      !bufs.reserve(pages);
+    if (!crowded) return;
+    this.#sealWanted = true;
+    this.poll();
+    this.throttles++;
+    throw new WouldBlock(this.roomMade);
+  }
+
+  #touchOpen(): void {
+    if (this.#changed) return;
+    this.#changed = true;
+    this.#firstDirtyMs = this.#clock.monotonicMs();
+  }
+
+  /** Anything of `vp` (or a name leading to it) changes in the open group. */
+  enlist(vp: Vnode): void {
+    vp.dirtyTxg = this.openId;
+    if (vp.onDirtyList) return;
+    vp.onDirtyList = true;
+    this.#vnodes.vhold(vp);
+    this.#dirtyVnodes.push(vp);
+    this.#touchOpen();
+  }
+
+  dirtyAttr(vp: Vnode): void {
+    vp.attrDirty = true;
+    this.enlist(vp);
+  }
+
+  /** Pages `mask` of `buf` (valid, none sealed) have been written. */
+  dirtyPages(buf: Buf, mask: number, newlyDirty: number): void {
+    if (buf.dirty === 0) {
+      (buf.vp.dirtyBufs ??= []).push(buf);
+      this.#vnodes.bufs.markBusy(buf);
+    }
+    buf.dirty |= mask;
+    this.#vnodes.bufs.dirtyPages += newlyDirty;
+    this.#openPages += newlyDirty;
+    this.enlist(buf.vp);
+  }
+
+  /** `entry` was set (or made negative); its directory must be marked by {@link dirtyAttr} too. */
+  dirtyName(entry: NameEntry): void {
+    if (entry.dirtyTxg === this.openId) return;
+    if (entry.dirtyTxg === 0) {
+      this.#vnodes.names.pin(entry);
+      entry.dvp.dirtyNames++;
+    }
+    entry.dirtyTxg = this.openId;
+    this.#dirtyNames.push(entry);
+    this.#touchOpen();
+  }
+
+  /** The inode joins or leaves the stored list of orphans. */
+  setOrphan(ino: Ino, orphan: boolean): void {
+    this.#orphans.set(ino, orphan);
+    this.#touchOpen();
+  }
+
+  /** The inode is being removed: with its row goes its orphan mark. */
+  clearOrphan(ino: Ino): void {
+    this.#orphans.delete(ino);
+  }
+
+  /** Seals if it is time to. To be called after each request, at the deadline, and after each reply. */
+  poll(): void {
+    if (this.#sealed !== undefined) return;
+    if (this.#openBarrier) {
+      this.#seal();
+      return;
+    }
+    if (this.#changed && this.#clock.monotonicMs() >= this.deadlineMs) this.#seal();
+  }
+
+  /** When {@link poll} should be called next, in the clock's monotonic milliseconds; Infinity if never. */
+  get deadlineMs(): number {
+    if (this.#sealed !== undefined || !this.#changed) return Infinity;
+    const full = this.#openPages >= this.#sealPages || this.dirtyObjects >= this.#sealObjects;
+    if (this.#sealWanted || full) return 0;
+    return this.#firstDirtyMs + this.#intervalMs;
+  }
+
+  #seal(): void {
+    const group = new SealedGroup(this.openId, this.#openBarrier, this.#dirtyVnodes, this.#dirtyNames);
+    for (const entry of group.names) this.#logName(entry);
+    for (const vp of group.vnodes) this.#logVnode(vp, group);
+    for (const [ino, orphan] of this.#orphans) {
+      if (orphan) this.#log.addOrphan(ino);
+      else this.#log.removeOrphan(ino);
+    }
+    this.#log.setCounters(this.counters);
+    this.#dirtyVnodes = [];
+    this.#dirtyNames = [];
+    this.#orphans.clear();
+    this.#openPages = 0;
+    this.#openBarrier = false;
+    this.#sealWanted = false;
+    this.#changed = false;
+    this.#sealed = group;
+    this.openId++;
+    const { log, logBytes } = this.#log.take();
+    this.#port.send({ kind: 'commit', txg: group.txg, log, logBytes, barrier: group.barrier });
+  }
+
+  #logName(entry: NameEntry): void {
+    if (entry.ino !== 0) this.#log.putDirent(entry.dvp.ino, entry.name, entry.ino, entry.type, entry.cookie);
+    else if (entry.inStore) this.#log.deleteDirent(entry.dvp.ino, entry.name);
+    entry.inStore = entry.ino !== 0;
+  }
+
+  #logVnode(vp: Vnode, group: SealedGroup): void {
+    vp.onDirtyList = false;
+    if (vp.removed) {
+      assert(vp.bufs === undefined || vp.bufs.size === 0, 'removed vnode with bufs');
+      if (vp.inStore || vp.logged) this.#log.deleteInode(vp.ino);
+      vp.inStore = false;
+      vp.logged = false;
+      return;
+    }
+    if (vp.attrDirty) {
+      this.#log.putInode(vp);
+      vp.attrDirty = false;
+      vp.inStore = true;
+    }
+    if (vp.linkDirty && vp.linkTarget) {
+      this.#log.setSymlink(vp.ino, vp.linkTarget);
+      vp.linkDirty = false;
+    }
+    vp.logged = false;
+    const bufs = vp.dirtyBufs;
+    vp.dirtyBufs = undefined;
+    if (bufs) for (const buf of bufs) if (!buf.dead && buf.dirty !== 0) this.#logBuf(buf, group);
+    vp.cutSealed = vp.cutOpen;
+    vp.cutOpen = Infinity;
+    vp.dropsSealed = vp.dropsOpen;
+    vp.dropsOpen = undefined;
+  }
+
+  #logBuf(buf: Buf, group: SealedGroup): void {
+    assert(buf.sealed === 0, 'sealing a buf that is sealed');
+    const count = group.takeBuf(buf, this.#pageScratch, this.#frameScratch);
+    this.#log.writePages(buf.vp.ino, buf.index, buf.vp.size, this.#pageScratch, this.#frameScratch, count);
+  }
+
+  /** The syncer's answer to a sealed group. A failed one stays sealed: the syncer tries again. */
+  onReply(reply: CommitReply): void {
+    const group = this.#sealed;
+    assert(group !== undefined && group.txg === reply.txg, 'reply to another group');
+    this.walBytes = reply.walBytes;
+    if (reply.errno !== 0) {
+      this.failing = { errno: reply.errno, reason: reply.reason };
+      this.errSeq++;
+      this.#finishWaiters(Infinity, new FsError(reply.errno, 'commit'));
+    } else {
+      this.failing = undefined;
+      this.commits++;
+      this.commitMs = reply.commitMs;
+      this.committed = group.txg;
+      if (group.barrier) this.durable = group.txg;
+      this.#sealed = undefined;
+      group.settle(this.#vnodes);
+      this.#finishWaiters(this.durable, undefined);
+    }
+    this.poll();
+    this.roomMade.wakeAll();
+  }
+
+  #finishWaiters(upTo: number, error: FsError | undefined): void {
+    const ready = this.#waiters.filter((waiter) => waiter.txg <= upTo);
+    if (ready.length === 0) return;
+    this.#waiters = this.#waiters.filter((waiter) => waiter.txg > upTo);
+    for (const waiter of ready) waiter.done(error);
+  }
+
+  /** Calls `done` once group `txg` and all before it are durable, or with the error if a commit fails meanwhile. */
+  barrier(txg: number, done: Done): void {
+    if (txg <= this.durable) {
+      done(undefined);
+      return;
+    }
+    if (this.failing !== undefined) {
+      done(new FsError(this.failing.errno, 'sync'));
+      return;
+    }
+    this.#waiters.push({ txg, done });
+    // A group that was handed over without a barrier (or is committed, but not synced) becomes durable with the next barrier.
+    if (this.#sealed === undefined || !this.#sealed.barrier || txg > this.#sealed.txg)
+      this.#openBarrier = true;
+    this.poll();
+  }
+
+  /** Frames that the sealed group pins: all of them, and those that no buf shows any more. For the invariant checker. */
+  sealedFrames(): { total: number; orphaned: number } {
+    const group = this.#sealed;
+    if (group === undefined) return { total: 0, orphaned: 0 };
+    return { total: group.frames.length, orphaned: group.orphanedFrames() };
+  }
+
+  /** Everything so far: what a {@link barrier} must wait for. */
+  get latest(): number {
+    return this.#changed ? this.openId : this.openId - 1;
+  }
+}

@@ -1,0 +1,286 @@
+/** FileSystem: one mounted store behind the interface that the transports use. Each operation lives in its family's file. */
+import { FsError, fsError } from '../base/errno.js';
+import { ROOT_INO, type ByteName, type Fh, type Ino } from '../base/ids.js';
+import { PAGE_BYTES, type StoreReader } from '../store/types.js';
+import type { Txgs } from '../syncer/txgs.js';
+import { Mount } from '../vnode/mount.js';
+import type { VnodeCache } from '../vnode/vnode-cache.js';
+import { VFlag, Vnode } from '../vnode/vnode.js';
+import type { Clock } from '../base/clock.js';
+import type * as api from './api.js';
+import * as attributes from './attributes.js';
+import * as createOps from './create.js';
+import * as openOps from './open.js';
+import * as readdirOps from './readdir.js';
+import { requireName } from './namei.js';
+import * as removeOps from './remove.js';
+import { rename } from './rename.js';
+import { FsState, NAME_MAX, withVnode, type FsOptions } from './state.js';
+import * as xattrOps from './xattr.js';
+
+const DOT = '.' as ByteName;
+const DOTDOT = '..' as ByteName;
+/** Largest request we negotiate. */
+const MAX_WRITE = 1 << 20;
+
+const vnodeOf = (attributes: api.Attributes): Vnode => {
+  if (!(attributes instanceof Vnode)) throw new FsError(22, 'not a vnode of ours');
+  return attributes;
+};
+
+export class FileSystem implements api.Vfs {
+  readonly state: FsState;
+  readonly mount: Mount;
+  readonly readOnly: boolean;
+  readonly maxWriteBytes: number;
+
+  constructor(vnodes: VnodeCache, txgs: Txgs, reader: StoreReader, clock: Clock, options: FsOptions) {
+    this.mount = new Mount(
+      {
+        loadInode: (ino) => reader.loadInode(ino as Ino),
+        inactive: (vp) => removeOps.inactive(this.state, vp),
+      },
+      reader.superblock.chunkBytes / PAGE_BYTES,
+    );
+    vnodes.addMount(this.mount);
+    this.state = new FsState(this.mount, vnodes, txgs, reader, clock, options);
+    this.readOnly = options.readOnly;
+    this.mount.readOnly = options.readOnly;
+    const eighth = Math.floor(vnodes.bufs.pool.size / 8) * PAGE_BYTES;
+    this.maxWriteBytes = Math.max(PAGE_BYTES, Math.min(MAX_WRITE, eighth));
+  }
+
+  /** Loads the root and removes the orphans that the last mount left. Throws FsError for a store that can't be used. */
+  start(): { orphans: number } {
+    const root = this.state.vget(ROOT_INO);
+    if (!root.isDir) throw fsError('EIO', 'root is not a directory');
+    root.flag |= VFlag.VROOT;
+    this.mount.rootVnode = root;
+    if (this.readOnly) return { orphans: 0 };
+    const orphans = this.state.reader.listOrphans();
+    for (const ino of orphans) {
+      const vp = this.state.vget(ino);
+      vp.lookupCountLost = false;
+      this.state.vnodes.vrele(vp);
+    }
+    return { orphans: orphans.length };
+  }
+
+  vrele(vp: api.Attributes): void {
+    this.state.vnodes.vrele(vnodeOf(vp));
+  }
+
+  rememberLookup(vp: api.Attributes): void {
+    vnodeOf(vp).lookupCount++;
+  }
+
+  forget(ino: Ino, count: number): void {
+    // Not resident: a linked inode that was reclaimed. Nothing is kept of it.
+    const vp = this.state.vnodes.peek(this.mount, ino);
+    if (vp !== undefined) this.state.vnodes.forget(vp, count);
+  }
+
+  lookup(_caller: api.Caller, parent: Ino, name: ByteName): Vnode {
+    if (name === DOT) return this.state.vget(parent);
+    return withVnode(this.state, this.state.vgetDir(parent), (dvp) => {
+      if (name === DOTDOT) return this.state.vget(dvp.parent as Ino);
+      return this.state.vget(requireName(this.state, dvp, name).ino);
+    });
+  }
+
+  getattr(_caller: api.Caller, ino: Ino, fh: Fh | undefined): Vnode {
+    return attributes.vgetByHandle(this.state, ino, fh);
+  }
+
+  setattr(_caller: api.Caller, ino: Ino, fh: Fh | undefined, changes: api.SetAttributes): Vnode {
+    return attributes.setattr(this.state, ino, fh, changes);
+  }
+
+  /** Never refuses: default_permissions is always on, so the kernel itself checks. */
+  access(_caller: api.Caller, ino: Ino): void {
+    this.state.vnodes.vrele(this.state.vget(ino));
+  }
+
+  readlink(_caller: api.Caller, ino: Ino): Uint8Array {
+    return withVnode(this.state, this.state.vget(ino), (vp) => {
+      const target = (vp.linkTarget ??= this.state.reader.readSymlink(ino));
+      if (target === undefined) throw fsError('EINVAL', 'readlink');
+      this.state.accessed(vp);
+      return target;
+    });
+  }
+
+  mknod(caller: api.Caller, parent: Ino, name: ByteName, mode: number, rdev: number, umask: number): Vnode {
+    return createOps.mknod(this.state, caller, parent, name, mode, rdev, umask);
+  }
+
+  mkdir(caller: api.Caller, parent: Ino, name: ByteName, mode: number, umask: number): Vnode {
+    return createOps.mkdir(this.state, caller, parent, name, mode, umask);
+  }
+
+  symlink(caller: api.Caller, parent: Ino, name: ByteName, target: Uint8Array): Vnode {
+    return createOps.symlink(this.state, caller, parent, name, target);
+  }
+
+  link(_caller: api.Caller, ino: Ino, newParent: Ino, newName: ByteName): Vnode {
+    return createOps.link(this.state, ino, newParent, newName);
+  }
+
+  unlink(_caller: api.Caller, parent: Ino, name: ByteName): void {
+    removeOps.unlink(this.state, parent, name);
+  }
+
+  rmdir(_caller: api.Caller, parent: Ino, name: ByteName): void {
+    removeOps.rmdir(this.state, parent, name);
+  }
+
+  rename(
+    caller: api.Caller,
+    parent: Ino,
+    name: ByteName,
+    newParent: Ino,
+    newName: ByteName,
+    flags: number,
+  ): void {
+    rename(this.state, caller, parent, name, newParent, newName, flags);
+  }
+
+  open(_caller: api.Caller, ino: Ino, flags: number, killSuidgid = false): api.OpenResult {
+    return openOps.open(this.state, ino, flags, killSuidgid);
+  }
+
+  create(
+    caller: api.Caller,
+    parent: Ino,
+    name: ByteName,
+    mode: number,
+    flags: number,
+    umask: number,
+  ): { vp: Vnode; open: api.OpenResult } {
+    return openOps.create(this.state, caller, parent, name, mode, flags, umask);
+  }
+
+  tmpfile(
+    caller: api.Caller,
+    parent: Ino,
+    mode: number,
+    flags: number,
+    umask: number,
+  ): { vp: Vnode; open: api.OpenResult } {
+    const vp = createOps.tmpfile(this.state, caller, parent, mode, umask);
+    return { vp, open: openOps.openVnode(this.state, vp, flags) };
+  }
+
+  release(fh: Fh): void {
+    openOps.release(this.state, fh);
+  }
+
+  read(_ino: Ino, fh: Fh, offset: number, length: number, sink: api.DataSink): number {
+    return openOps.read(this.state, fh, offset, length, sink);
+  }
+
+  write(
+    _caller: api.Caller,
+    _ino: Ino,
+    fh: Fh,
+    offset: number,
+    data: Uint8Array,
+    flags: api.WriteFlags,
+  ): number {
+    return openOps.write(this.state, fh, offset, data, flags);
+  }
+
+  fallocate(_caller: api.Caller, _ino: Ino, fh: Fh, mode: number, offset: number, length: number): void {
+    openOps.fallocate(this.state, fh, mode, offset, length);
+  }
+
+  lseek(_ino: Ino, fh: Fh, offset: number, whence: number): number {
+    return openOps.lseek(this.state, fh, offset, whence);
+  }
+
+  copyFileRange(
+    _caller: api.Caller,
+    _srcIno: Ino,
+    srcFh: Fh,
+    srcOffset: number,
+    _dstIno: Ino,
+    dstFh: Fh,
+    dstOffset: number,
+    length: number,
+  ): number {
+    return openOps.copyFileRange(this.state, srcFh, srcOffset, dstFh, dstOffset, length);
+  }
+
+  /**
+   * Everything that leads to the inode is in the group in which it last changed, or an earlier one. One loaded since then
+   * remembers no group: the last committed one covers it. A failed write-back is reported once a handle, as errseq_check_and_advance.
+   */
+  fsync(ino: Ino, fh: Fh | undefined, _dataOnly: boolean, done: api.Done): void {
+    const { txgs } = this.state;
+    const handle = fh === undefined ? undefined : this.state.handles.get(fh);
+    const vp = handle?.vp ?? this.state.vnodes.peek(this.mount, ino);
+    const txg = vp === undefined || vp.dirtyTxg === 0 ? txgs.committed : vp.dirtyTxg;
+    const missed = handle !== undefined && handle.errSeq !== txgs.errSeq;
+    if (handle !== undefined) handle.errSeq = txgs.errSeq;
+    txgs.barrier(txg, (error) => {
+      if (handle !== undefined) handle.errSeq = txgs.errSeq;
+      done(error ?? (missed ? new FsError(5, 'fsync') : undefined));
+    });
+  }
+
+  fsyncdir(ino: Ino, dataOnly: boolean, done: api.Done): void {
+    this.fsync(ino, undefined, dataOnly, done);
+  }
+
+  syncfs(done: api.Done): void {
+    this.state.txgs.barrier(this.state.txgs.latest, done);
+  }
+
+  readdir(_caller: api.Caller, ino: Ino, cookie: number, sink: api.DirentSink): void {
+    readdirOps.readdir(this.state, ino, cookie, sink);
+  }
+
+  readdirplus(_caller: api.Caller, ino: Ino, cookie: number, sink: api.DirentPlusSink): void {
+    readdirOps.readdirplus(this.state, ino, cookie, sink);
+  }
+
+  setxattr(
+    _caller: api.Caller,
+    ino: Ino,
+    name: ByteName,
+    value: Uint8Array,
+    flags: number,
+    clearSgid: boolean,
+  ): void {
+    xattrOps.setxattr(this.state, ino, name, value, flags, clearSgid);
+  }
+
+  getxattr(_caller: api.Caller, ino: Ino, name: ByteName): Uint8Array {
+    return xattrOps.getxattr(this.state, ino, name);
+  }
+
+  listxattr(_caller: api.Caller, ino: Ino): Uint8Array {
+    return xattrOps.listxattr(this.state, ino);
+  }
+
+  removexattr(_caller: api.Caller, ino: Ino, name: ByteName): void {
+    xattrOps.removexattr(this.state, ino, name);
+  }
+
+  statfs(): api.StatFs {
+    const { counters } = this.state.txgs;
+    const hostFree = Math.floor(this.state.options.hostFreeBytes() / PAGE_BYTES);
+    const blocksFree = Math.max(0, Math.min(hostFree, this.state.pagesMax - counters.allocPages));
+    // Without a limit of our own there is room for as many inodes as for blocks, as btrfs and xfs reckon.
+    const filesFree = Math.max(0, Math.min(hostFree, this.state.inodesMax - counters.inodeCount));
+    return {
+      blocks: counters.allocPages + blocksFree,
+      blocksFree,
+      blocksAvailable: blocksFree,
+      files: counters.inodeCount + filesFree,
+      filesFree,
+      blockBytes: PAGE_BYTES,
+      nameMax: NAME_MAX,
+    };
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * What the operation families share: the state of one mounted store, and the small steps that all of them take.
+ *
+ * Every changing operation follows one order: references (vget), checks, `txgs.admit` (may throw WouldBlock), then changes, which may not
+ * fail. So an operation is in one transaction group wholly, or has not happened.
+ */
+import type { Clock } from '../base/clock.js';
+import { FsError, fsError } from '../base/errno.js';
+import { asIno, type Fh, type Ino } from '../base/ids.js';
+import { PAGE_BYTES, type StoreReader } from '../store/types.js';
+import type { Txgs } from '../syncer/txgs.js';
+import type { BufCache } from '../vnode/buf-cache.js';
+import type { Mount } from '../vnode/mount.js';
+import type { VnodeCache } from '../vnode/vnode-cache.js';
+import type { Vnode } from '../vnode/vnode.js';
+
+export const NAME_MAX = 255;
+export const LINK_MAX = 65_000;
+export const SYMLINK_MAX = 4095;
+/** Offsets are doubles: exact below 2^53. The last byte of a file has an offset below this. */
+export const FILE_SIZE_MAX = Number.MAX_SAFE_INTEGER;
+
+export interface FsOptions {
+  readOnly: boolean;
+  noatime: boolean;
+  forcedUid: number | undefined;
+  forcedGid: number | undefined;
+  /** Bytes free on the host filesystem that holds the store. */
+  hostFreeBytes: () => number;
+}
+
+/** An open file. Dead handles (force-close) answer EIO. */
+export interface Handle {
+  readonly fh: Fh;
+  readonly vp: Vnode;
+  /** open(2) flags. */
+  readonly flags: number;
+  readonly writes: boolean;
+  /** txgs.errSeq when last reported: see errseq in the kernel's lib/errseq.c. */
+  errSeq: number;
+}
+
+export class FsState {
+  readonly mp: Mount;
+  readonly vnodes: VnodeCache;
+  readonly bufs: BufCache;
+  readonly txgs: Txgs;
+  readonly reader: StoreReader;
+  readonly clock: Clock;
+  readonly options: FsOptions;
+  readonly chunkBytes: number;
+  /** Quota in pages; Infinity without one. */
+  readonly pagesMax: number;
+  readonly inodesMax: number;
+  readonly handles = new Map<Fh, Handle>();
+  #nextFh = 1;
+
+  constructor(
+    mp: Mount,
+    vnodes: VnodeCache,
+    txgs: Txgs,
+    reader: StoreReader,
+    clock: Clock,
+    options: FsOptions,
+  ) {
+    this.mp = mp;
+    this.vnodes = vnodes;
+    this.bufs = vnodes.bufs;
+    this.txgs = txgs;
+    this.reader = reader;
+    this.clock = clock;
+    this.options = options;
+    const superblock = reader.superblock;
+    this.chunkBytes = superblock.chunkBytes;
+    this.pagesMax =
+      superblock.sizeLimitBytes > 0 ? Math.floor(superblock.sizeLimitBytes / PAGE_BYTES) : Infinity;
+    this.inodesMax = superblock.inodeLimit > 0 ? superblock.inodeLimit : Infinity;
+  }
+
+  /** Referenced; the caller vreles. Throws ESTALE. */
+  vget(ino: Ino): Vnode {
+    return this.vnodes.vget(this.mp, ino);
+  }
+
+  /** As {@link vget}, for something that must be a directory: else ENOTDIR. */
+  vgetDir(ino: Ino): Vnode {
+    const vp = this.vget(ino);
+    if (!vp.isDir) {
+      this.vnodes.vrele(vp);
+      throw fsError('ENOTDIR');
+    }
+    return vp;
+  }
+
+  /** First step of every changing operation. */
+  requireWritable(op: string): void {
+    if (this.options.readOnly) throw fsError('EROFS', op);
+  }
+
+  handle(fh: Fh): Handle {
+    const handle = this.handles.get(fh);
+    if (handle === undefined) throw fsError('EBADF', 'handle');
+    return handle;
+  }
+
+  newFh(): Fh {
+    return this.#nextFh++ as Fh;
+  }
+
+  requireInode(): void {
+    if (this.txgs.counters.inodeCount >= this.inodesMax) throw fsError('ENOSPC', 'inode limit');
+  }
+
+  allocIno(): Ino {
+    const { counters } = this.txgs;
+    this.requireInode();
+    counters.inodeCount++;
+    return asIno(counters.nextIno++);
+  }
+
+  /** ctime := now; marks the vnode dirty. Reads the clock: {@link Clock.sec} holds "now" afterwards. */
+  changed(vp: Vnode): void {
+    this.clock.read();
+    vp.ctimeSec = this.clock.sec;
+    vp.ctimeNsec = this.clock.nsec;
+    this.txgs.dirtyAttr(vp);
+  }
+
+  /** mtime and ctime := now: contents have changed. */
+  modified(vp: Vnode): void {
+    this.changed(vp);
+    vp.mtimeSec = vp.ctimeSec;
+    vp.mtimeNsec = vp.ctimeNsec;
+  }
+
+  /** After a read of `vp`: relatime, as the kernel's relatime_need_update (fs/inode.c). */
+  accessed(vp: Vnode): void {
+    if (this.options.noatime || this.options.readOnly || this.txgs.failing !== undefined) return;
+    this.clock.read();
+    const { sec, nsec } = this.clock;
+    const beforeModify =
+      vp.atimeSec < vp.mtimeSec || (vp.atimeSec === vp.mtimeSec && vp.atimeNsec <= vp.mtimeNsec);
+    const beforeChange =
+      vp.atimeSec < vp.ctimeSec || (vp.atimeSec === vp.ctimeSec && vp.atimeNsec <= vp.ctimeNsec);
+    if (!beforeModify && !beforeChange && sec - vp.atimeSec < 24 * 3600) return;
+    if (vp.removed || (vp.atimeSec === sec && vp.atimeNsec === nsec)) return;
+    vp.atimeSec = sec;
+    vp.atimeNsec = nsec;
+    this.txgs.dirtyAttr(vp);
+  }
+}
+
+/** Runs `body` with `vp`, then drops the reference, whatever happens. */
+export const withVnode = <T>(fs: FsState, vp: Vnode, body: (vp: Vnode) => T): T => {
+  try {
+    return body(vp);
+  } finally {
+    fs.vnodes.vrele(vp);
+  }
+};
+
+/** An unexpected exception becomes EIO for the caller of a barrier. */
+export const asFsError = (error: unknown): FsError =>
+  error instanceof FsError ? error : new FsError(5, 'internal', { cause: error });

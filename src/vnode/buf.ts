@@ -1,0 +1,64 @@
+/**
+ * Buf: the resident pages of one chunk of one file, the counterpart of DragonFly's `struct buf`.
+ *
+ * A page of a buf is in one of these states (bit n of the masks is page n of the chunk):
+ *
+ *   absent   valid=0                 its bytes are in the store, or zeros beyond `extent`
+ *   clean    valid=1 dirty=0 sealed=0  equals the store; may be evicted
+ *   dirty    valid=1 dirty=1           changed in the open transaction group
+ *   sealed   valid=1 sealed=1          belongs to the group being committed: IMMUTABLE; a write takes a new frame
+ *
+ * INVARIANT: dirty and sealed are subsets of valid, and disjoint.
+ * INVARIANT: a buf is on an LRU list if and only if it has no dirty and no sealed page (and is alive).
+ * INVARIANT: a vnode with a dirty buf is on the open group's list, one with a sealed buf on the sealed group's: those hold it.
+ */
+import type { LruNode } from './lru.js';
+import type { Vnode } from './vnode.js';
+
+export class Buf implements LruNode<Buf> {
+  readonly vp: Vnode;
+  /** Chunk index in the file. */
+  readonly index: number;
+  /** frames[n] is the frame of page n, or -1. Grows as pages come: a small file has a short array. */
+  readonly frames: number[] = [];
+  valid = 0;
+  dirty = 0;
+  sealed = 0;
+  /**
+   * Pages that the store will charge for this chunk once everything pending is committed; see TxgOps.writePages.
+   * Pages at or past it that are absent are zeros.
+   */
+  extent: number;
+  /** Request in which the buf was last used: the evictor leaves those of the current request alone. */
+  stamp = 0;
+  /** Load number at the first use; see BufCache.touch. */
+  firstUse = 0;
+  hot = false;
+  dead = false;
+  lruPrev: Buf | undefined = undefined;
+  lruNext: Buf | undefined = undefined;
+  onLru = false;
+
+  constructor(vp: Vnode, index: number, extent: number) {
+    this.vp = vp;
+    this.index = index;
+    this.extent = extent;
+  }
+}
+
+/** Number of set bits. */
+export const popcount = (mask: number): number => {
+  let v = mask - ((mask >>> 1) & 0x55555555);
+  v = (v & 0x33333333) + ((v >>> 2) & 0x33333333);
+  return Math.imul((v + (v >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+};
+
+/** Bits first..last inclusive, 0 <= first <= last <= 31. */
+export const maskOf = (first: number, last: number): number =>
+  ((0xffffffff << first) & (0xffffffff >>> (31 - last))) | 0;
+
+/** Index of the highest set bit, -1 for 0. */
+export const highestBit = (mask: number): number => 31 - Math.clz32(mask);
+
+/** Index of the lowest set bit; mask is not 0. To walk a mask: `for (let rest = mask; rest !== 0; rest &= rest - 1)`. */
+export const lowestBit = (mask: number): number => 31 - Math.clz32(mask & -mask);

@@ -1,0 +1,139 @@
+/**
+ * A core in this thread, without kernel, mount or other threads: the syncer is a queue that {@link TestCore.advance} works off.
+ * Budgets are tiny unless asked otherwise, so that recycling, eviction and throttling happen all the time.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ManualClock } from '../../src/base/clock.js';
+import { lockStore } from '../../src/store/lock.js';
+import { createStore, type MkfsOptions } from '../../src/store/mkfs.js';
+import { checkStore } from '../../src/store/fsck.js';
+import { PAGE_BYTES } from '../../src/store/types.js';
+import type { CommitRequest, SyncerRequest } from '../../src/syncer/messages.js';
+import { Syncer } from '../../src/syncer/syncer.js';
+import { Core } from '../../src/vfs/core.js';
+import { checkInvariants } from '../../src/vfs/invariants.js';
+import type { FileSystem } from '../../src/vfs/filesystem.js';
+
+export interface TestCoreOptions {
+  pages?: number;
+  vnodesMax?: number;
+  store?: string;
+  mkfs?: MkfsOptions;
+  noatime?: boolean;
+  hostFreeBytes?: number;
+}
+
+export class InProcessCore {
+  readonly store: string;
+  readonly core: Core;
+  readonly clock = new ManualClock();
+  readonly pool: Uint8Array;
+  /** Makes the next commits fail with this errno, while not 0. */
+  failWith = 0;
+  readonly #dir: string | undefined;
+  readonly #syncer: Syncer;
+  readonly #lock;
+  readonly #queue: CommitRequest[] = [];
+
+  constructor(options: TestCoreOptions = {}) {
+    this.#dir = options.store === undefined ? mkdtempSync(join(tmpdir(), 'vnodefs-core-')) : undefined;
+    this.store = options.store ?? join(this.#dir ?? '', 'store.db');
+    if (options.store === undefined) createStore(this.store, options.mkfs);
+    const pool = new SharedArrayBuffer((options.pages ?? 1024) * PAGE_BYTES);
+    this.pool = new Uint8Array(pool);
+    this.#lock = lockStore(this.store);
+    this.#syncer = new Syncer(this.store, pool);
+    this.core = new Core({
+      store: this.store,
+      pool,
+      vnodesMax: options.vnodesMax ?? 256,
+      syncIntervalMs: 5000,
+      clock: this.clock,
+      syncer: { send: (request) => this.#take(request) },
+      readOnly: false,
+      noatime: options.noatime ?? false,
+      forcedUid: undefined,
+      forcedGid: undefined,
+      hostFreeBytes: () => options.hostFreeBytes ?? 1 << 30,
+    });
+  }
+
+  get vfs(): FileSystem {
+    return this.core.fs;
+  }
+
+  #take(request: SyncerRequest): void {
+    if (request.kind === 'commit') this.#queue.push(request);
+  }
+
+  /** Commits the sealed group, if there is one, and does what is due. */
+  advance(): void {
+    const request = this.#queue[0];
+    if (request !== undefined) {
+      if (this.failWith !== 0) {
+        const reply = {
+          kind: 'committed',
+          txg: request.txg,
+          errno: this.failWith,
+          reason: 'test',
+          commitMs: 0,
+          walBytes: 0,
+        } as const;
+        this.core.txgs.onReply(reply);
+        return;
+      }
+      this.#queue.shift();
+      this.core.txgs.onReply(this.#syncer.commit(request));
+    }
+    this.core.poll();
+  }
+
+  /** Throws if an invariant is broken. */
+  check(): void {
+    const wrong = checkInvariants(this.core);
+    if (wrong.length > 0) throw new Error(`invariants: ${wrong.join('; ')}`);
+  }
+
+  /** Everything so far is in the store. */
+  sync(): void {
+    let done = false;
+    this.vfs.syncfs((error) => {
+      if (error) throw error;
+      done = true;
+    });
+    for (let i = 0; !done; i++) {
+      if (i > 100) throw new Error('sync does not end');
+      this.advance();
+    }
+  }
+
+  /** Throws if anything is still referenced; verifies the store and removes it (if it was made here). */
+  close(): void {
+    this.sync();
+    this.check();
+    const left: string[] = [];
+    for (const vp of this.core.vnodes.table(this.core.fs.mount).values()) {
+      const isRoot = vp === this.core.fs.mount.rootVnode;
+      if (vp.useCount !== (isRoot ? 1 : 0) || vp.holdCount !== 0 || vp.lookupCount !== 0) {
+        left.push(`${vp.ino}: use ${vp.useCount} hold ${vp.holdCount} lookup ${vp.lookupCount}`);
+      }
+    }
+    this.abandon();
+    const report = checkStore(this.store);
+    if (this.#dir !== undefined) rmSync(this.#dir, { recursive: true });
+    if (left.length > 0) throw new Error(`left behind: ${left.join('; ')}`);
+    if (report.findings.length > 0) throw new Error(`fsck: ${JSON.stringify(report.findings.slice(0, 5))}`);
+  }
+
+  /** As a crash of the daemon: what is not committed is lost. The store stays. */
+  abandon(): void {
+    this.core.close();
+    this.#syncer.close();
+    this.#lock.release();
+  }
+}
+
+export const createTestCore = (options?: TestCoreOptions): InProcessCore & { pool: Uint8Array } =>
+  new InProcessCore(options);
