@@ -3,6 +3,7 @@
  * main thread, in its workerData. The dispatcher takes messages with receiveMessageOnPort after its eventfd wakes it.
  */
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
+import type { SyncerWorkerData } from '../syncer/messages.js';
 import type { DispatcherConfig } from './messages.js';
 import type { OnWorkerTrouble, StartWorkers } from './ports.js';
 
@@ -13,17 +14,6 @@ export interface DispatcherWorkerData {
   main: MessagePort;
   /** Carries SyncerRequest out, SyncerReply in. */
   syncer: MessagePort;
-}
-
-/** workerData of src/syncer/syncer-worker.ts. */
-export interface SyncerWorkerData {
-  store: string;
-  readOnly: boolean;
-  pool: SharedArrayBuffer;
-  /** The dispatcher's eventfd: written after each reply. */
-  wakeFd: number;
-  /** Carries SyncerRequest in, SyncerReply out. */
-  dispatcher: MessagePort;
 }
 
 /** A worker that ends well does so just before or after the dispatcher says 'finished'; past this it is trouble. */

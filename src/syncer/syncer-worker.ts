@@ -10,8 +10,9 @@ const RETRY_LAST_MS = 5_000;
 /** Nothing asked for this long counts as idle. */
 const IDLE_MS = 250;
 
-const { store, pool, wakeFd, dispatcher } = workerData as SyncerWorkerData;
-const syncer = new Syncer(store, pool);
+const { store, readOnly, pool, wakeFd, dispatcher } = workerData as SyncerWorkerData;
+// A read-only mount has no writer: only the closing is asked of it.
+const syncer = readOnly ? undefined : new Syncer(store, pool);
 let idleTimer: NodeJS.Timeout | undefined;
 
 const reply = (message: SyncerReply): void => {
@@ -19,11 +20,11 @@ const reply = (message: SyncerReply): void => {
   wakeEventfd(wakeFd);
 };
 
-const commit = (request: CommitRequest, retryMs: number): void => {
+const commit = (syncer: Syncer, request: CommitRequest, retryMs: number): void => {
   const answer = syncer.commit(request);
   reply(answer);
   if (answer.errno !== 0) {
-    setTimeout(() => commit(request, Math.min(retryMs * 2, RETRY_LAST_MS)), retryMs);
+    setTimeout(() => commit(syncer, request, Math.min(retryMs * 2, RETRY_LAST_MS)), retryMs);
     return;
   }
   syncer.checkpoint(false);
@@ -33,10 +34,11 @@ const commit = (request: CommitRequest, retryMs: number): void => {
 
 dispatcher.on('message', (request: SyncerRequest) => {
   if (request.kind === 'commit') {
-    commit(request, RETRY_FIRST_MS);
+    if (syncer === undefined) throw new Error('commit on a read-only mount');
+    commit(syncer, request, RETRY_FIRST_MS);
     return;
   }
   clearTimeout(idleTimer);
-  reply({ kind: 'closed', ...syncer.close() });
+  reply({ kind: 'closed', ...(syncer?.close() ?? { errno: 0, reason: '' }) });
   dispatcher.close();
 });

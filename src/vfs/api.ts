@@ -138,8 +138,8 @@ export interface Vfs {
   /** `flags`: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4. */
   rename(caller: Caller, parent: Ino, name: ByteName, newParent: Ino, newName: ByteName, flags: number): void;
 
-  /** `flags` are open(2)'s (Linux numbers). O_TRUNC truncates here (ATOMIC_O_TRUNC); `killSuidgid`: FUSE_OPEN_KILL_SUIDGID. */
-  open(caller: Caller, ino: Ino, flags: number, killSuidgid: boolean): OpenResult;
+  /** `flags` are open(2)'s (Linux numbers). O_TRUNC truncates here (ATOMIC_O_TRUNC). */
+  open(caller: Caller, ino: Ino, flags: number): OpenResult;
   create(
     caller: Caller,
     parent: Ino,

@@ -46,9 +46,9 @@ const apply = (fs: FsState, vp: Vnode, changes: SetAttributes): void => {
     if (changes.gid !== undefined) vp.gid = changes.gid;
     if (!vp.isDir) killPrivileges(fs, vp);
   }
+  if (changes.killSuidgid && vp.isReg) killPrivileges(fs, vp);
   if (changes.mode !== undefined) chmod(fs, vp, changes.mode);
   if (changes.size !== undefined) {
-    if (changes.killSuidgid) killPrivileges(fs, vp);
     // POSIX: ftruncate to the same size still marks the times; truncate(2) on Linux does too.
     truncateTo(fs, vp, changes.size);
     vp.mtimeSec = vp.ctimeSec;

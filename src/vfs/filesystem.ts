@@ -66,6 +66,19 @@ export class FileSystem implements api.Vfs {
     return { orphans: orphans.length };
   }
 
+  /** The kernel has let go of the mount: all handles and lookups are gone, and the mount's own reference to the root. */
+  releaseAll(): void {
+    for (const fh of [...this.state.handles.keys()]) openOps.release(this.state, fh);
+    for (const vp of [...this.state.vnodes.table(this.mount).values()]) {
+      if (vp.lookupCount > 0 || vp.lookupCountLost) {
+        vp.lookupCountLost = false;
+        this.state.vnodes.forget(vp, vp.lookupCount);
+      }
+    }
+    if (this.mount.rootVnode !== undefined) this.state.vnodes.vrele(this.mount.rootVnode);
+    this.mount.rootVnode = undefined;
+  }
+
   vrele(vp: api.Attributes): void {
     this.state.vnodes.vrele(vnodeOf(vp));
   }
@@ -145,8 +158,8 @@ export class FileSystem implements api.Vfs {
     rename(this.state, caller, parent, name, newParent, newName, flags);
   }
 
-  open(_caller: api.Caller, ino: Ino, flags: number, killSuidgid = false): api.OpenResult {
-    return openOps.open(this.state, ino, flags, killSuidgid);
+  open(_caller: api.Caller, ino: Ino, flags: number): api.OpenResult {
+    return openOps.open(this.state, ino, flags);
   }
 
   create(

@@ -40,13 +40,12 @@ export const openVnode = (fs: FsState, vp: Vnode, flags: number): OpenResult => 
   return { fh, keepCache: true };
 };
 
-export const open = (fs: FsState, ino: Ino, flags: number, killSuidgid: boolean): OpenResult => {
+export const open = (fs: FsState, ino: Ino, flags: number): OpenResult => {
   if ((flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0) fs.requireWritable('open');
   return withVnode(fs, fs.vget(ino), (vp) => {
     if (vp.isDir) throw fsError('EISDIR', 'open');
     if ((flags & O_TRUNC) !== 0 && vp.isReg) {
       fs.txgs.admit(1);
-      if (killSuidgid) killPrivileges(fs, vp);
       truncateTo(fs, vp, 0);
       fs.modified(vp);
     }

@@ -137,7 +137,7 @@ export class CoreFiles {
     }
     if (type !== S.IFREG) throw new PosixError('ENXIO', 'open');
     const passed = flags & ~(O.CREAT | O.EXCL);
-    const { fh } = this.#walk.ask(() => this.#walk.vfs.open(this.#walk.caller, place.ino, passed, false));
+    const { fh } = this.#walk.ask(() => this.#walk.vfs.open(this.#walk.caller, place.ino, passed));
     return this.#install(place.ino, fh, flags);
   }
 

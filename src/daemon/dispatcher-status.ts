@@ -1,0 +1,47 @@
+/** The dispatcher's answer to `vnodefs status`. */
+import type { KernelSession } from '../fuse/kernel/session.js';
+import type { Core } from '../vfs/core.js';
+import type { DispatcherStatus } from './messages.js';
+
+export const statusOf = (
+  core: Core,
+  session: KernelSession,
+  protocol: string,
+  ending: boolean,
+): DispatcherStatus => {
+  const { vnodes, vnlru, txgs, fs, pool } = core;
+  const { bufs, names } = vnodes;
+  const running = fs.readOnly ? 'read-only' : 'running';
+  return {
+    state: ending ? 'unmounting' : txgs.failing !== undefined ? 'failing' : running,
+    reason: txgs.failing?.reason ?? '',
+    protocol,
+    vnodes: { resident: vnodes.count, max: vnodes.max, active: vnodes.active },
+    pages: { resident: pool.resident, dirty: bufs.dirtyPages, max: pool.size },
+    names: names.size,
+    handles: fs.state.handles.size,
+    txg: { open: txgs.openId, committed: txgs.committed, durable: txgs.durable },
+    walBytes: txgs.walBytes,
+    requests: session.requestCounts(),
+    counters: {
+      ...session.counters(),
+      vnodeAllocations: vnodes.allocations,
+      vnodeReclaims: vnodes.reclaims,
+      vnodeHits: vnodes.hits,
+      vnodeMisses: vnodes.misses,
+      vnlruNowhere: vnlru.nowhere,
+      vnlruLongestSliceUs: Math.round(vnlru.longestSliceMs * 1000),
+      nameHits: names.hits,
+      nameNegativeHits: names.negativeHits,
+      nameMisses: names.misses,
+      bufHits: bufs.hits,
+      bufMisses: bufs.misses,
+      bufEvictions: bufs.evictions,
+      commits: txgs.commits,
+      throttles: txgs.throttles,
+      lastCommitUs: Math.round(txgs.commitMs * 1000),
+      inodes: txgs.counters.inodeCount,
+      allocatedPages: txgs.counters.allocPages,
+    },
+  };
+};
