@@ -312,12 +312,29 @@ export class CoreClient implements PosixClient {
       if (b.name === '.' || b.name === '..') {
         throw new PosixError(flags & RENAME_NOREPLACE ? 'EEXIST' : 'EBUSY', 'rename');
       }
+      this.#renameChecks(a, b, flags);
       if (a.slash || b.slash) {
         const { stat } = this.#walk.lookup(a.ino, a.name);
         if (typeOf(stat) !== S.IFDIR) throw new PosixError('ENOTDIR', 'rename');
       }
       this.#walk.ask(() => this.#walk.vfs.rename(this.#walk.caller, a.ino, a.name, b.ino, b.name, flags));
     });
+  }
+  /**
+   * The order of do_renameat2: a missing target under EXCHANGE or an existing one under NOREPLACE before a directory that would go into itself, a target that is an
+   * ancestor of the source before the types. Where only one of the two applies, the core must find it by itself.
+   */
+  #renameChecks(a: Parent, b: Parent, flags: number): void {
+    const source = this.#walk.lookupMaybe(a.ino, a.name);
+    const target = this.#walk.lookupMaybe(b.ino, b.name);
+    if (source && !target && flags & RENAME_EXCHANGE) throw new PosixError('ENOENT', 'rename');
+    if (!source || !target) return;
+    const directory = typeOf(source.stat) === S.IFDIR;
+    if (directory && flags & RENAME_NOREPLACE) throw new PosixError('EEXIST', 'rename');
+    if (directory || flags & RENAME_NOREPLACE) return;
+    if (a.trail.some(({ ino }) => ino === target.ino)) {
+      throw new PosixError(flags & RENAME_EXCHANGE ? 'EINVAL' : 'ENOTEMPTY', 'rename');
+    }
   }
   link(existing: Path, path: Path): void {
     this.#walk.op('link', () => this.#link(this.#walk.resolve(existing, false).ino, path));
@@ -334,6 +351,9 @@ export class CoreClient implements PosixClient {
   #link(ino: Ino, path: Path): void {
     const parent = this.#newName(path, false);
     const { vfs, caller } = this.#walk;
+    // filename_create finds the name taken before vfs_link sees that a directory is to be linked.
+    const directory = typeOf(this.#walk.getattr(ino)) === S.IFDIR;
+    if (directory && this.#walk.lookupMaybe(parent.ino, parent.name)) throw new PosixError('EEXIST', 'link');
     this.#walk.keep(this.#walk.ask(() => vfs.link(caller, ino, parent.ino, parent.name)));
   }
   symlink(target: Path, path: Path): void {

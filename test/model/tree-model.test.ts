@@ -1,0 +1,60 @@
+/**
+ * Random operations on a small tree, against the model in memory: on a plain directory (which checks the model), the core,
+ * and a mount. VNODEFS_SEED replays one seed; VNODEFS_OPS sets the length of each sequence.
+ */
+import t, { type Test } from 'tap';
+import { coreExists, openCoreTarget } from '../harness/core-target.js';
+import { fullSize, mountStore, VNODEFS_CAPABILITIES } from '../harness/mount.js';
+import { openPlainTarget } from '../harness/plain-target.js';
+import type { Path, PosixClient } from '../harness/posix-client.js';
+import { RealClient } from '../harness/real-client.js';
+import { runModel } from './tree-runner.js';
+
+const given = process.env['VNODEFS_SEED'];
+const SEEDS = given !== undefined ? [Number(given)] : [1, 2, 3, Date.now() % 1_000_000];
+const COUNT = Number(process.env['VNODEFS_OPS'] ?? (fullSize ? 20_000 : 2_000));
+
+/** A plain directory that makes files one byte too short. */
+class Forgetful extends RealClient {
+  override truncate(path: Path, size: number): void {
+    super.truncate(path, size > 4096 ? size - 1 : size);
+  }
+}
+
+const agree = (ct: Test, client: PosixClient): void => {
+  for (const seed of SEEDS) {
+    const report = runModel(client, seed, COUNT);
+    ct.equal(report, undefined, `seed ${seed}, ${COUNT} operations`);
+    if (report !== undefined) ct.comment(report);
+  }
+};
+
+await t.test('plain directory', (ct) => {
+  const target = openPlainTarget();
+  ct.teardown(() => target.close());
+  agree(ct, target.client);
+  ct.end();
+});
+
+await t.test('a filesystem that forgets a truncation is found, and the log shrinks', (ct) => {
+  const target = openPlainTarget();
+  ct.teardown(() => target.close());
+  const broken = new Forgetful('plain', target.client.root, target.client.capabilities);
+  const report = runModel(broken, 1, 1_000) ?? '';
+  ct.match(report, /"op":"truncate"/, 'the log holds the culprit');
+  ct.ok(Number(/shrunk to (\d+)/.exec(report)?.[1]) <= 4, report.split('\n')[1]);
+  ct.end();
+});
+
+await t.test('the core', { skip: coreExists ? false : 'no core in this tree' }, async (ct) => {
+  const target = await openCoreTarget();
+  agree(ct, target.client);
+  target.close();
+});
+
+await t.test('a mount', (ct) => {
+  const mounted = mountStore(ct);
+  agree(ct, new RealClient('mount', mounted.mnt, VNODEFS_CAPABILITIES));
+  mounted.fsck();
+  ct.end();
+});
