@@ -4,12 +4,14 @@ import { Dispatcher } from './dispatcher.js';
 import type { FromDispatcher } from './messages.js';
 import type { DispatcherWorkerData } from './workers.js';
 
-const { config, main, syncer } = workerData as DispatcherWorkerData;
+const data = workerData as DispatcherWorkerData;
+const { main, syncer, notifier } = data;
 
 try {
-  new Dispatcher(config, main, syncer).run();
+  new Dispatcher(data).run();
   main.close();
   syncer.close();
+  notifier.close();
 } catch (error) {
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   const report: FromDispatcher = { kind: 'fatal', message, stack: stack ?? '' };

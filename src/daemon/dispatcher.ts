@@ -12,9 +12,11 @@ import { Errno, FsError } from '../base/errno.js';
 import { SystemClock } from '../base/system-clock.js';
 import { DeviceLoop } from '../fuse/kernel/device-loop.js';
 import { KernelSession } from '../fuse/kernel/session.js';
+import { Notifications } from '../fuse/kernel/notifications.js';
 import { defaultSessionOptions } from '../fuse/kernel/session-options.js';
 import type { SyncerReply } from '../syncer/messages.js';
 import { Core } from '../vfs/core.js';
+import type { DispatcherWorkerData } from './workers.js';
 import type { DispatcherConfig, FromDispatcher, LogLevel, ToDispatcher } from './messages.js';
 import { statusOf } from './dispatcher-status.js';
 
@@ -28,6 +30,7 @@ export class Dispatcher {
   readonly #config: DispatcherConfig;
   readonly #main: MessagePort;
   readonly #syncer: MessagePort;
+  readonly #notifications: Notifications;
   readonly #core: Core;
   readonly #session: KernelSession;
   readonly #loop: DeviceLoop;
@@ -38,10 +41,11 @@ export class Dispatcher {
   #wasFailing = false;
 
   /** Errors: StoreError, FsError if the store can't be used. */
-  constructor(config: DispatcherConfig, main: MessagePort, syncer: MessagePort) {
+  constructor({ config, main, syncer, notifier }: DispatcherWorkerData) {
     this.#config = config;
     this.#main = main;
     this.#syncer = syncer;
+    this.#notifications = new Notifications(notifier);
     this.#core = new Core({
       store: config.store,
       pool: config.pool,
@@ -72,6 +76,7 @@ export class Dispatcher {
         traceFile: config.traceFile,
       },
       log: (level, message, fields) => this.#log(level, message, fields),
+      notify: (message, done) => this.#notifications.send(message, done),
       onInit: (protocol, features) => {
         this.#protocol = protocol;
         this.#post({ kind: 'ready', protocol, features });
@@ -107,6 +112,7 @@ export class Dispatcher {
     for (let got = receiveMessageOnPort(this.#syncer); got; got = receiveMessageOnPort(this.#syncer)) {
       this.#onSyncerReply(got.message as SyncerReply);
     }
+    this.#notifications.take();
     for (let got = receiveMessageOnPort(this.#main); got; got = receiveMessageOnPort(this.#main)) {
       this.#onRequest(got.message as ToDispatcher);
     }

@@ -112,5 +112,6 @@ export const daemonPorts = (): DaemonPorts => ({
   startWorkers: workerStarter(
     new URL('./dispatcher-worker.js', import.meta.url),
     new URL('../syncer/syncer-worker.js', import.meta.url),
+    new URL('../fuse/kernel/notifier-worker.js', import.meta.url),
   ),
 });

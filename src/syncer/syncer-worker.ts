@@ -1,6 +1,6 @@
 /** The syncer's thread: takes requests from the dispatcher's port, answers, and wakes the dispatcher by its eventfd. */
 import { workerData } from 'node:worker_threads';
-import { wakeEventfd } from '../base/eventfd.js';
+import { EventFdWaker } from '../base/descriptors.js';
 import type { CommitRequest, SyncerReply, SyncerRequest, SyncerWorkerData } from './messages.js';
 import { Syncer } from './syncer.js';
 
@@ -11,13 +11,14 @@ const RETRY_LAST_MS = 5_000;
 const IDLE_MS = 250;
 
 const { store, readOnly, pool, wakeFd, dispatcher } = workerData as SyncerWorkerData;
+const waker = new EventFdWaker(wakeFd);
 // A read-only mount has no writer: only the closing is asked of it.
 const syncer = readOnly ? undefined : new Syncer(store, pool);
 let idleTimer: NodeJS.Timeout | undefined;
 
 const reply = (message: SyncerReply): void => {
   dispatcher.postMessage(message);
-  wakeEventfd(wakeFd);
+  waker.wake();
 };
 
 const commit = (syncer: Syncer, request: CommitRequest, retryMs: number): void => {

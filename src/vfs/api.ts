@@ -162,6 +162,8 @@ export interface Vfs {
   /** Takes all of `data` or throws. For O_SYNC/O_DSYNC the transport calls fsync afterwards. */
   write(caller: Caller, ino: Ino, fh: Fh, offset: number, data: Uint8Array, flags: WriteFlags): number;
   fallocate(caller: Caller, ino: Ino, fh: Fh, mode: number, offset: number, length: number): void;
+  /** Whether a handle of the inode may write: then the kernel may hold data of it that the core has not seen yet. */
+  hasWriters(ino: Ino): boolean;
   /** `whence`: SEEK_DATA 3 or SEEK_HOLE 4. */
   lseek(ino: Ino, fh: Fh, offset: number, whence: number): number;
   copyFileRange(

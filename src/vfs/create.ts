@@ -145,7 +145,14 @@ export const symlink = (
 ): Vnode => {
   if (target.length === 0) throw fsError('ENOENT', 'symlink');
   if (target.length > SYMLINK_MAX) throw fsError('ENAMETOOLONG', 'symlink');
-  return makeNode(fs, caller, parent, name, { mode: S_IFLNK | 0o777, rdev: 0, umask: 0 }, new Uint8Array(target));
+  return makeNode(
+    fs,
+    caller,
+    parent,
+    name,
+    { mode: S_IFLNK | 0o777, rdev: 0, umask: 0 },
+    new Uint8Array(target),
+  );
 };
 
 /** A regular file without a name (O_TMPFILE): unlinked from the start, it may be linked later. */

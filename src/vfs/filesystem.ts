@@ -207,6 +207,10 @@ export class FileSystem implements api.Vfs {
     openOps.fallocate(this.state, fh, mode, offset, length);
   }
 
+  hasWriters(ino: Ino): boolean {
+    return (this.state.vnodes.peek(this.mount, ino)?.writeCount ?? 0) > 0;
+  }
+
   lseek(_ino: Ino, fh: Fh, offset: number, whence: number): number {
     return openOps.lseek(this.state, fh, offset, whence);
   }

@@ -13,6 +13,7 @@ process.exitCode = await main(process.argv.slice(2), {
       startWorkers: workerStarter(
         new URL('./memory-dispatcher.js', import.meta.url),
         new URL('./idle-worker.js', import.meta.url),
+        new URL('../../src/fuse/kernel/notifier-worker.js', import.meta.url),
       ),
     }),
 });

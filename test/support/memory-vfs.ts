@@ -332,6 +332,10 @@ export class MemoryVfs implements Vfs {
     if (mode !== 0) fail('EOPNOTSUPP');
     node.size = Math.max(node.size, offset + length);
   }
+  hasWriters(): boolean {
+    return false;
+  }
+
   lseek(ino: Ino, _fh: Fh, offset: number, whence: number): number {
     const { size } = this.#node(ino);
     if (offset >= size) fail('ENXIO');

@@ -5,6 +5,8 @@ import type { Reply } from './reply.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { Request } from './request.js';
 
+export type Notify = (message: Uint8Array, done: (errno: number) => void) => void;
+
 export interface HandlerContext {
   readonly vfs: Vfs;
   readonly writer: ReplyWriter;
@@ -13,6 +15,12 @@ export interface HandlerContext {
   readonly birthTimes: boolean;
   /** Known after INIT: bytes of setxattr_in as this kernel sends it. */
   setxattrHeadBytes: number;
+  /**
+   * Sends a notification from another thread (see notify.ts); `done` comes later, with 0 or an errno. Undefined without such a thread.
+   */
+  readonly notify: Notify | undefined;
+  /** Runs the rest of a deferred answer: what it throws is answered as an error. */
+  complete(reply: Reply, body: () => void): void;
   /** FUSE_INTERRUPT of the request `unique`. */
   interrupt(unique: number): void;
 }

@@ -4,6 +4,7 @@ import { asFh, asIno } from '../../base/ids.js';
 import type { Done } from '../../vfs/api.js';
 import type { Handler, HandlerContext } from './context.js';
 import { FSYNC_FDATASYNC, WRITE_CACHE, WRITE_KILL_SUIDGID } from './protocol.js';
+import { encodeInvalInode } from './notify.js';
 import type { Reply } from './reply.js';
 import type { Request } from './request.js';
 import { copyFileRangeIn, fallocateIn, fsyncIn, lseekIn, readIn, writeIn } from './structs.js';
@@ -80,7 +81,13 @@ export const lseek: Handler = (cx, req, reply) => {
   const offset = req.u64(W.offset);
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw fsError('EINVAL');
   if (beyond(offset, 0)) throw fsError('ENXIO');
-  answerU64(reply, cx.vfs.lseek(asIno(req.nodeid), asFh(req.u64(W.fh)), offset, whence));
+  const ino = asIno(req.nodeid);
+  const fh = asFh(req.u64(W.fh));
+  const answer = (): void => answerU64(reply, cx.vfs.lseek(ino, fh, offset, whence));
+  // With the write-back cache the kernel asks without writing back first (fs/fuse/file.c, fuse_lseek), and data that we have
+  // not seen would look like a hole. So have it write back, then answer.
+  if (cx.notify === undefined || !cx.vfs.hasWriters(ino)) answer();
+  else cx.notify(encodeInvalInode(ino, 0, 0), () => cx.complete(reply, answer));
 };
 
 const copyRange = (cx: HandlerContext, req: Request, bytesMax: number): number => {

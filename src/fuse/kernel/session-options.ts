@@ -1,5 +1,6 @@
 /** What a {@link KernelSession} is made from. */
 import type { Vfs } from '../../vfs/api.js';
+import type { Notify } from './context.js';
 import type { ReaddirPlus } from './negotiate.js';
 
 export interface KernelSessionOptions {
@@ -47,6 +48,8 @@ export interface KernelSessionInit {
   /** The device, open and non-blocking; closed by whoever opened it, after the session has ended. */
   fd: number;
   vfs: Vfs;
+  /** See HandlerContext.notify. */
+  notify?: Notify;
   /** The page pool that DataSink.pool's offsets refer to. */
   pool: SharedArrayBuffer;
   options: KernelSessionOptions;

@@ -61,6 +61,7 @@ export class KernelSession implements HandlerContext {
   readonly writer: ReplyWriter;
   readonly lifetimes: Lifetimes;
   readonly birthTimes: boolean;
+  readonly notify: HandlerContext['notify'];
   setxattrHeadBytes = SETXATTR_IN_COMPAT_BYTES;
 
   readonly #options: KernelSessionOptions;
@@ -80,9 +81,10 @@ export class KernelSession implements HandlerContext {
   #bugs = 0;
   #state: 'new' | 'running' | 'ended' = 'new';
 
-  constructor({ fd, vfs, pool, options, log, onInit, onEnd }: KernelSessionInit) {
+  constructor({ fd, vfs, pool, options, log, notify, onInit, onEnd }: KernelSessionInit) {
     this.fd = fd;
     this.vfs = vfs;
+    this.notify = notify;
     this.#options = options;
     this.birthTimes = options.birthTimes;
     this.#log = log;
@@ -146,6 +148,15 @@ export class KernelSession implements HandlerContext {
   /** Writes what the trace has gathered; called when there is nothing else to do. */
   flushTrace(): void {
     this.#trace?.flush();
+  }
+
+  complete(reply: Reply, body: () => void): void {
+    if (this.#state === 'ended') return;
+    try {
+      body();
+    } catch (error) {
+      this.#failed(error, this.#request, reply);
+    }
   }
 
   /** FUSE_INTERRUPT. */
