@@ -1,7 +1,10 @@
 /** Descriptors that Node can't make or receive by itself: socket pairs, eventfds, and one passed over a socket. */
 import { addressOf, AF_UNIX, EFD_CLOEXEC, EFD_NONBLOCK, syscallError, syscalls } from './syscalls.js';
 
-/** A connected pair of Unix sockets. `type` as SOCK_*, with SOCK_CLOEXEC and SOCK_NONBLOCK or'ed in. The caller closes both. */
+/**
+ * A connected pair of Unix sockets. `type` as SOCK_*, with SOCK_CLOEXEC and SOCK_NONBLOCK or'ed in. The caller
+ * closes both.
+ */
 export const socketPair = (type: number): [number, number] => {
   const fds = new Int32Array(2);
   if (syscalls().socketpair(AF_UNIX, type, 0, addressOf(fds)) !== 0) throw syscallError('socketpair');
@@ -15,7 +18,10 @@ export const createEventFd = (): number => {
   return fd;
 };
 
-/** Wakes the thread that polls an eventfd. Any thread may. EAGAIN (the counter is full) means that it is awake anyway. */
+/**
+ * Wakes the thread that polls an eventfd. Any thread may. EAGAIN (the counter is full) means that it is awake
+ * anyway.
+ */
 export class EventFdWaker {
   readonly #one = new Uint32Array([1, 0]);
   readonly #address = addressOf(this.#one);
@@ -35,7 +41,8 @@ const MSG_CMSG_CLOEXEC = 0x40000000;
 const CMSG_HEADER_BYTES = 16;
 
 /**
- * Receives one descriptor sent with SCM_RIGHTS over `socket`, as fusermount3 does (unix(7), cmsg(3)). Blocks until a message or
+ * Receives one descriptor sent with SCM_RIGHTS over `socket`, as fusermount3 does (unix(7), cmsg(3)). Blocks
+ * until a message or
  * end of stream is there. Returns undefined where the other side closed without sending one.
  */
 export const receiveDescriptor = (socket: number): number | undefined => {

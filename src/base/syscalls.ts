@@ -1,9 +1,11 @@
 /**
  * The system calls that Node has no function for (or only a slow one), through koffi.
  *
- * The library is loaded on the first {@link syscalls} call of each thread: a worker's koffi is its own. Every function
+ * The library is loaded on the first {@link syscalls} call of each thread: a worker's koffi is its own. Every
+ * function
  * follows its manual page: -1 on failure, then {@link Syscalls.errno} tells why and must be called before any other
- * JavaScript that could do a system call. Pointers are plain numbers (user addresses are below 2^47): take them once with
+ * JavaScript that could do a system call. Pointers are plain numbers (user addresses are below 2^47): take them
+ * once with
  * {@link addressOf} and keep a reference to the view for as long as the address is in use.
  */
 import { createRequire } from 'node:module';
@@ -123,7 +125,8 @@ let loaded: Syscalls | undefined;
 export const syscalls = (): Syscalls => (loaded ??= load());
 
 /**
- * Where the first byte of `view` lies in this process. Stable for as long as its ArrayBuffer or SharedArrayBuffer lives:
+ * Where the first byte of `view` lies in this process. Stable for as long as its ArrayBuffer or
+ * SharedArrayBuffer lives:
  * V8 never moves a backing store. An empty view has no address worth having: requires `view.byteLength > 0`.
  */
 export const addressOf = (view: ArrayBufferView): number => syscalls().memmove(view, view, 0);

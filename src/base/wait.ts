@@ -1,5 +1,6 @@
 /**
- * Sleeping in a synchronous core: an operation that must wait throws {@link WouldBlock} *before any side effect*; whoever
+ * Sleeping in a synchronous core: an operation that must wait throws {@link WouldBlock} *before any side
+ * effect*; whoever
  * called it keeps the request, waits on the channel, and calls again from the start.
  */
 export interface WaitChannel {

@@ -1,4 +1,7 @@
-/** `vnodefs status [MOUNTPOINT]`: what is mounted and how it is, from the registry, the sockets and /proc/self/mountinfo. */
+/**
+ * `vnodefs status [MOUNTPOINT]`: what is mounted and how it is, from the registry, the sockets and
+ * /proc/self/mountinfo.
+ */
 import type { Command } from 'commander';
 import { askOnce } from '../daemon/control-client.js';
 import { Failure } from '../daemon/failure.js';
@@ -11,7 +14,8 @@ import { type CliContext, type JsonOption, printResult } from './context.js';
 import { formatSize } from './numbers.js';
 
 /**
- * Beside the dispatcher's own states: `stale` its daemon has gone; `not-answering` it lives but doesn't answer; `detached` it
+ * Beside the dispatcher's own states: `stale` its daemon has gone; `not-answering` it lives but doesn't answer;
+ * `detached` it
  * lives on without a mount point (lazily unmounted, files still open); `foreign` another user's.
  */
 export type MountState = DispatcherStatus['state'] | 'stale' | 'not-answering' | 'detached' | 'foreign';

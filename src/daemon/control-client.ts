@@ -1,4 +1,7 @@
-/** Asks a daemon over its control socket. Every question has a time limit: a daemon that hangs can't hang its asker. */
+/**
+ * Asks a daemon over its control socket. Every question has a time limit: a daemon that hangs can't hang its
+ * asker.
+ */
 import { connect, type Socket } from 'node:net';
 import {
   encodeLine,

@@ -1,5 +1,6 @@
 /**
- * The control socket's language: one JSON object a line, each request answered by one line with its `id`. Requests may be
+ * The control socket's language: one JSON object a line, each request answered by one line with its `id`.
+ * Requests may be
  * answered out of order. The socket is the owner's (and root's) only, by the mode of its directory.
  */
 import type { DispatcherStatus } from './messages.js';

@@ -1,4 +1,7 @@
-/** The daemon's end of the control socket. Holds no state of the mount: every request goes to {@link ControlHandlers}. */
+/**
+ * The daemon's end of the control socket. Holds no state of the mount: every request goes to {@link
+ * ControlHandlers}.
+ */
 import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import {

@@ -1,5 +1,6 @@
 /**
- * The dispatcher: core, kernel session and device loop of one mount, all on the thread that calls {@link Dispatcher.run}.
+ * The dispatcher: core, kernel session and device loop of one mount, all on the thread that calls {@link
+ * Dispatcher.run}.
  *
  *   serving   → the kernel lets go, the connection is cut, or the main thread asks
  *   finishing → everything dirty is committed as a barrier; a failing store is tried until {@link FINISH_LIMIT_MS}

@@ -1,6 +1,8 @@
 /**
- * Who keeps a mount busy, from /proc alone: no path below the mount is looked up, so a hung mount can't block the scan.
- * Descriptors are matched by the mount id in /proc/PID/fdinfo (`seq_show` in fs/proc/fd.c), the rest by the text of the links
+ * Who keeps a mount busy, from /proc alone: no path below the mount is looked up, so a hung mount can't block
+ * the scan.
+ * Descriptors are matched by the mount id in /proc/PID/fdinfo (`seq_show` in fs/proc/fd.c), the rest by the
+ * text of the links
  * cwd, root and exe, and by the device number in maps. Processes of other users are seen by root only.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';

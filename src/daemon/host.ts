@@ -1,6 +1,8 @@
 /**
- * What must be asked of the host through other processes: anything that touches a mount may block for as long as its daemon
- * likes, and a blocked system call (or thread of Node's pool) would keep this process from ending. A child can be left behind.
+ * What must be asked of the host through other processes: anything that touches a mount may block for as long
+ * as its daemon
+ * likes, and a blocked system call (or thread of Node's pool) would keep this process from ending. A child can
+ * be left behind.
  * The programs are coreutils' stat and sync, util-linux's umount and fuse3's fusermount3.
  */
 import { spawn } from 'node:child_process';
@@ -34,7 +36,10 @@ export interface CommandResult {
   timedOut: boolean;
 }
 
-/** Runs a program in `/` with messages in English; at the time limit it is killed, and abandoned if that does not help. */
+/**
+ * Runs a program in `/` with messages in English; at the time limit it is killed, and abandoned if that does
+ * not help.
+ */
 export const runCommand = (
   program: string,
   args: readonly string[],

@@ -1,4 +1,7 @@
-/** The daemon's log: pino, one JSON object a line, written synchronously so that nothing is lost when the process ends. */
+/**
+ * The daemon's log: pino, one JSON object a line, written synchronously so that nothing is lost when the
+ * process ends.
+ */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pino } from 'pino';

@@ -1,5 +1,6 @@
 /**
- * Finding and judging mount points without touching what is mounted there: a path is resolved by its parent directory, its last
+ * Finding and judging mount points without touching what is mounted there: a path is resolved by its parent
+ * directory, its last
  * component only by readlink(2), which the kernel answers without asking the filesystem mounted on it.
  */
 import { lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
@@ -97,7 +98,8 @@ export const clearStale = async (occupant: Occupant, host: Host): Promise<string
 };
 
 /**
- * Makes sure that `mountpoint` (canonical) can take a mount: an existing, empty directory without a live vnodefs mount.
+ * Makes sure that `mountpoint` (canonical) can take a mount: an existing, empty directory without a live
+ * vnodefs mount.
  * Clears a stale one, and returns what was done, for printing.
  */
 export const prepareMountPoint = async (

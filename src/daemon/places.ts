@@ -1,5 +1,6 @@
 /**
- * Where the daemon keeps what isn't in the store: a runtime directory (registry entries and control sockets, owner only) and a
+ * Where the daemon keeps what isn't in the store: a runtime directory (registry entries and control sockets,
+ * owner only) and a
  * log directory. VNODEFS_RUNTIME_DIR and VNODEFS_LOG_DIR replace both, one subdirectory per user below them.
  */
 import { createHash } from 'node:crypto';
@@ -34,7 +35,8 @@ export const logDir = ({ uid, env }: Surroundings): string => {
 };
 
 /**
- * The name of a mount's files: readable, unique by a hash of the mount point, and short, since the path of a unix socket holds
+ * The name of a mount's files: readable, unique by a hash of the mount point, and short, since the path of a
+ * unix socket holds
  * at most 107 bytes (unix(7)).
  */
 export const nameOf = (mountpoint: string): string => {

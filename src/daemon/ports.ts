@@ -1,5 +1,6 @@
 /**
- * What the main thread needs from the layers below, as narrow interfaces: src/daemon/wiring.ts plugs the real ones in, tests plug
+ * What the main thread needs from the layers below, as narrow interfaces: src/daemon/wiring.ts plugs the real
+ * ones in, tests plug
  * in fakes. Everything here throws {@link Failure}, with a sentence for people.
  */
 import type { MessagePort } from 'node:worker_threads';

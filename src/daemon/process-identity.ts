@@ -1,5 +1,6 @@
 /**
- * Which process is meant by a pid: the pid and its start time, since pids are used again (proc(5), /proc/PID/stat field 22,
+ * Which process is meant by a pid: the pid and its start time, since pids are used again (proc(5),
+ * /proc/PID/stat field 22,
  * in clock ticks since boot).
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -30,7 +31,8 @@ export const identify = (pid: number): ProcessIdentity => ({
 });
 
 /**
- * A killed process is shown as a zombie as soon as its first thread has ended: while others still run, its files (and so its
+ * A killed process is shown as a zombie as soon as its first thread has ended: while others still run, its
+ * files (and so its
  * mount and its lock) are still open.
  */
 const hasThreads = (pid: number): boolean => {

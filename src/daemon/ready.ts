@@ -1,4 +1,7 @@
-/** What a daemon started in the background tells the command that started it: one line of JSON on an inherited descriptor. */
+/**
+ * What a daemon started in the background tells the command that started it: one line of JSON on an inherited
+ * descriptor.
+ */
 import { closeSync, writeSync } from 'node:fs';
 import { FAILURE_KINDS, type Failure, type FailureKind } from './failure.js';
 

@@ -1,6 +1,8 @@
 /**
- * One JSON file per mount in the runtime directory: who serves it. An entry is a claim, not the truth: the process may have
- * died, so readers check {@link isAlive} and /proc/self/mountinfo. Written whole by rename, so a reader sees all or nothing.
+ * One JSON file per mount in the runtime directory: who serves it. An entry is a claim, not the truth: the
+ * process may have
+ * died, so readers check {@link isAlive} and /proc/self/mountinfo. Written whole by rename, so a reader sees
+ * all or nothing.
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -52,7 +54,8 @@ export const parseEntry = (text: string): RegistryEntry | undefined => {
 };
 
 /**
- * Where this process puts the entry and the socket of `mountpoint`; makes the directory. The socket's name has our pid, so that
+ * Where this process puts the entry and the socket of `mountpoint`; makes the directory. The socket's name has
+ * our pid, so that
  * a daemon that fails to mount never takes a living one's socket.
  */
 export const registryFiles = (mountpoint: string, here: Surroundings): { file: string; socket: string } => {
@@ -95,7 +98,10 @@ const readDirectory = (directory: string): Registered[] =>
 export const findEntry = (mountpoint: string, uid: number, here: Surroundings): Registered | undefined =>
   listEntries(uid, here).find(({ entry }) => entry.mountpoint === mountpoint);
 
-/** Removes the entry and socket of a daemon that has ended; does nothing if they are another, living daemon's by now. */
+/**
+ * Removes the entry and socket of a daemon that has ended; does nothing if they are another, living daemon's by
+ * now.
+ */
 export const removeEntry = ({ entry, file }: Registered): void => {
   const current = readCurrent(file);
   if (current !== undefined && current.pid !== entry.pid && isAlive(current)) return;

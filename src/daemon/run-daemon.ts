@@ -1,5 +1,6 @@
 /**
- * The daemon process around a {@link MountService}: log, signals, control socket, registry entry, and an end that always comes.
+ * The daemon process around a {@link MountService}: log, signals, control socket, registry entry, and an end
+ * that always comes.
  */
 import { rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';

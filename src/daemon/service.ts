@@ -2,9 +2,12 @@
  * One mount's life as the main thread sees it. The main thread never touches a path below the mount.
  *
  *   starting  claim the store, mount, start the workers, wait for 'ready'. A failure detaches the mount again.
- *   running   until somebody unmounts (the dispatcher says 'finished' by itself) or {@link MountService.stop} is called.
- *   stopping  detach; when busy write back, sync and detach lazily; ask the dispatcher to finish; all before a deadline.
- *   ended     {@link MountService.ended} has resolved, once. Whatever led here, the mount point no longer shows our mount,
+ *   running   until somebody unmounts (the dispatcher says 'finished' by itself) or {@link MountService.stop}
+ * is called.
+ *   stopping  detach; when busy write back, sync and detach lazily; ask the dispatcher to finish; all before a
+ * deadline.
+ *   ended     {@link MountService.ended} has resolved, once. Whatever led here, the mount point no longer shows
+ * our mount,
  *             unless detaching failed (which is logged).
  */
 import type { EndResult } from './control-protocol.js';
@@ -246,7 +249,8 @@ export class MountService {
       this.#link?.finish();
       return;
     }
-    // Detached, but perhaps still held from another mount namespace: then the dispatcher never sees the end by itself.
+    // Detached, but perhaps still held from another mount namespace: then the dispatcher never sees the end by
+    // itself.
     const notice = setTimeout(() => this.#link?.finish(), this.#limits.noticeMs);
     void this.ended.finally(() => clearTimeout(notice));
   }

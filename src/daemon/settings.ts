@@ -1,5 +1,6 @@
 /**
- * Everything a mount can be told, after parsing: what the command line produces and the daemon's main thread consumes.
+ * Everything a mount can be told, after parsing: what the command line produces and the daemon's main thread
+ * consumes.
  * Paths are absolute and resolved.
  */
 export type TransportChoice = 'auto' | 'kernel' | 'fuse-native';

@@ -1,4 +1,7 @@
-/** Plugs the layers below into the ports of src/daemon/ports.ts: the only file of the main thread that knows their modules. */
+/**
+ * Plugs the layers below into the ports of src/daemon/ports.ts: the only file of the main thread that knows
+ * their modules.
+ */
 import { existsSync } from 'node:fs';
 import { createEventFd, EventFdWaker } from '../base/descriptors.js';
 import { syscalls } from '../base/syscalls.js';
@@ -56,7 +59,8 @@ const check = (path: string): FsckReport => {
 };
 
 /**
- * The lock is the main thread's, for as long as the process lives: the syncer opens its writer under it. Opening here once, before
+ * The lock is the main thread's, for as long as the process lives: the syncer opens its writer under it.
+ * Opening here once, before
  * anything is mounted, lets a bad store be refused in time; it also recovers the write-ahead log of a killed daemon.
  */
 const claim = (path: string, readOnly: boolean): StoreClaim => {

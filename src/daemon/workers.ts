@@ -1,5 +1,6 @@
 /**
- * Starts the worker threads. Each gets its end of the dispatcher-syncer channel, and the dispatcher one of a channel to the
+ * Starts the worker threads. Each gets its end of the dispatcher-syncer channel, and the dispatcher one of a
+ * channel to the
  * main thread, in its workerData. The dispatcher takes messages with receiveMessageOnPort after its eventfd wakes it.
  */
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';

@@ -1,12 +1,14 @@
 /**
- * File data: which bytes go inline, into a new chunk row, or over an existing one. Runs inside the writer's transaction.
+ * File data: which bytes go inline, into a new chunk row, or over an existing one. Runs inside the writer's
+ * transaction.
  *
  * INVARIANTS, at the end of each call:
  *  - chunk 0 of a file is inline or in chunk_map, never both; inline data has an extent of one page.
  *  - stored bytes past the file's size are zeros (a chunk row that grew is rounded up, see {@link grownLength}).
  *  - a chunk row referred to by chunk_share is never changed: it is copied first.
  *
- * Why UPDATE and never INSERT OR REPLACE: an UPDATE with a blob of the same length makes SQLite rewrite only the pages that differ
+ * Why UPDATE and never INSERT OR REPLACE: an UPDATE with a blob of the same length makes SQLite rewrite only
+ * the pages that differ
  * (btree.c, btreeOverwriteCell), so a 4 KiB write in a large chunk costs two pages of WAL.
  */
 import type Database from 'better-sqlite3';
@@ -81,7 +83,8 @@ export class ChunkWriter {
   }
 
   /**
-   * Requires: the group's transaction is open. `pool` holds the frames until the group is done. An inode number above all that the
+   * Requires: the group's transaction is open. `pool` holds the frames until the group is done. An inode number
+   * above all that the
    * store knows belongs to a file made in this group, whose old data need not be looked for.
    */
   begin(pool: Uint8Array): void {
@@ -214,7 +217,10 @@ export class ChunkWriter {
     return Math.min(bytes, this.#chunkBytes);
   }
 
-  /** Gives `chunk` the bytes `data`; a shared chunk is left alone and a new one made. Returns the chunk that holds them. */
+  /**
+   * Gives `chunk` the bytes `data`; a shared chunk is left alone and a new one made. Returns the chunk that
+   * holds them.
+   */
   #store(chunk: number, data: Buffer): number {
     if (this.#anyShared && this.#releaseShare(chunk)) {
       const copy = this.#nextChunk++;

@@ -1,5 +1,6 @@
 /**
- * What must hold between the tables of a store, each rule one query that returns the rows that break it. The rules restate
+ * What must hold between the tables of a store, each rule one query that returns the rows that break it. The
+ * rules restate
  * native-notes/disk-format.md. A query returns `ino` and what its message needs; names arrive as BLOB.
  */
 import { PAGE_BYTES, type Superblock } from './types.js';

@@ -1,7 +1,8 @@
 /**
  * Opens a store with its checks. Every connection of the project comes from here (mkfs builds its own file first).
  *
- * INVARIANT: nothing here opens the store through another descriptor than SQLite's: closing any descriptor of a file drops all
+ * INVARIANT: nothing here opens the store through another descriptor than SQLite's: closing any descriptor of a
+ * file drops all
  * POSIX locks that this process holds on it, SQLite's included. stat(2) alone is harmless.
  */
 import Database from 'better-sqlite3';
@@ -20,7 +21,8 @@ export interface OpenOptions {
 }
 
 /**
- * Requires, for 'write', the writer lock; an older format is then migrated. Returns an open connection in WAL mode: the
+ * Requires, for 'write', the writer lock; an older format is then migrated. Returns an open connection in WAL
+ * mode: the
  * caller closes it. Errors: StoreError.
  */
 export function openStore(path: string, options: OpenOptions): Database.Database {

@@ -1,7 +1,9 @@
 /**
- * The dispatcher's view of the store: point queries for cache misses, each its own read transaction on the newest commit.
+ * The dispatcher's view of the store: point queries for cache misses, each its own read transaction on the
+ * newest commit.
  *
- * The rows are read raw (arrays, not objects) through statements prepared once. A connection's page cache is dropped by SQLite
+ * The rows are read raw (arrays, not objects) through statements prepared once. A connection's page cache is
+ * dropped by SQLite
  * whenever another connection commits, so it stays small.
  */
 import type Database from 'better-sqlite3';

@@ -1,4 +1,7 @@
-/** TxgOps as SQL: names, inodes and attributes here, file data in chunk-writer.ts. Runs inside the writer's transaction. */
+/**
+ * TxgOps as SQL: names, inodes and attributes here, file data in chunk-writer.ts. Runs inside the writer's
+ * transaction.
+ */
 import type Database from 'better-sqlite3';
 import { bytesOfName, type ByteName, type Ino } from '../base/ids.js';
 import { ChunkWriter } from './chunk-writer.js';

@@ -2,7 +2,8 @@
  * The log of a transaction group: TxgOps as bytes, so that a group travels from the dispatcher to the syncer as one
  * transferred ArrayBuffer.
  *
- * A record starts on an 8-byte boundary: a u32 of operation code (low byte) and record length in 8-byte slots, a u32 length (of the name, the value or the page list), the
+ * A record starts on an 8-byte boundary: a u32 of operation code (low byte) and record length in 8-byte slots,
+ * a u32 length (of the name, the value or the page list), the
  * numbers as float64, then the bytes, padded to 8. Native byte order: a log never leaves the process that wrote it.
  * INVARIANT: a log holds whole records only; `logBytes` is a multiple of 8.
  */
@@ -231,7 +232,8 @@ export class TxgEncoder implements TxgOps {
 const slotsOf = (bytes: number): number => (bytes + 7) >>> 3;
 
 /**
- * Plays a log into `sink`, in order. The inode record, page list and frame list given to the sink are reused for the next
+ * Plays a log into `sink`, in order. The inode record, page list and frame list given to the sink are reused
+ * for the next
  * call: the sink keeps nothing. Byte arrays are views of `log`.
  * Errors: InvariantError for a log that no encoder wrote; whatever the sink throws.
  */

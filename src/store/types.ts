@@ -92,7 +92,8 @@ export interface StoreReader {
   scanDirents(parent: Ino, afterCookie: number, limit: number): DirentRecord[];
   readSymlink(ino: Ino): Uint8Array | undefined;
   /**
-   * The stored bytes of chunk `index` (from the inode row when the file is inline and index is 0), at most chunkBytes;
+   * The stored bytes of chunk `index` (from the inode row when the file is inline and index is 0), at most
+   * chunkBytes;
    * bytes past its end are zeros; undefined is a hole. The caller owns the array.
    */
   readChunk(ino: Ino, index: number): Uint8Array | undefined;
@@ -110,7 +111,8 @@ export interface StoreReader {
 }
 
 /**
- * The operations of a transaction group, in the order in which they must be applied. Implemented twice: by the encoder
+ * The operations of a transaction group, in the order in which they must be applied. Implemented twice: by the
+ * encoder
  * (dispatcher: appends to the group's log) and by the writer (syncer: runs SQL). What is said here binds both.
  *
  * Every operation sets a final state, so that applying a group twice gives the same store.
@@ -129,7 +131,8 @@ export interface TxgOps {
   addOrphan(ino: Ino): void;
   removeOrphan(ino: Ino): void;
   /**
-   * Drops stored data at and after byte `size`: whole chunks vanish, the chunk across `size` (or the inline data) is cut to
+   * Drops stored data at and after byte `size`: whole chunks vanish, the chunk across `size` (or the inline
+   * data) is cut to
    * `size`, its extent to ceil. Never lengthens. The inode's own size comes with putInode.
    */
   truncate(ino: Ino, size: number): void;
@@ -137,9 +140,12 @@ export interface TxgOps {
   dropChunks(ino: Ino, fromIndex: number, toIndex: number): void;
   /**
    * Writes whole pages into chunk `index`: page number `pages[i]` of the chunk takes its bytes from frame `frames[i]`
-   * of the page pool, for i < count. `fileSize` is the file's size in bytes at the time of sealing: stored bytes never
-   * reach past it. The chunk's extent becomes max(old extent, highest written page + 1), in pages. Pages not written keep
-   * their stored bytes (zeros if none). The writer decides between inline, new row and in-place update; a file whose size is at
+   * of the page pool, for i < count. `fileSize` is the file's size in bytes at the time of sealing: stored
+   * bytes never
+   * reach past it. The chunk's extent becomes max(old extent, highest written page + 1), in pages. Pages not
+   * written keep
+   * their stored bytes (zeros if none). The writer decides between inline, new row and in-place update; a file
+   * whose size is at
    * most inlineMax goes inline.
    */
   writePages(

@@ -1,10 +1,14 @@
 /**
  * The one writing connection: commits transaction groups, checkpoints the WAL.
  *
- * Durability. Every commit changes the counters row (`commits` goes up by one), so every commit writes at least one WAL frame;
- * a barrier commits with synchronous=FULL, whose fsync of the WAL covers all frames before it. Other commits write without syncing.
- * After a failed write or sync the kernel may have dropped WAL pages while marking them clean, so a later successful fsync of
- * the WAL would prove nothing about earlier frames: the next barrier then also checkpoints everything into the main file,
+ * Durability. Every commit changes the counters row (`commits` goes up by one), so every commit writes at least
+ * one WAL frame;
+ * a barrier commits with synchronous=FULL, whose fsync of the WAL covers all frames before it. Other commits
+ * write without syncing.
+ * After a failed write or sync the kernel may have dropped WAL pages while marking them clean, so a later
+ * successful fsync of
+ * the WAL would prove nothing about earlier frames: the next barrier then also checkpoints everything into the
+ * main file,
  * which writes and syncs those pages anew.
  */
 import type Database from 'better-sqlite3';
@@ -84,8 +88,10 @@ export class StoreWriter {
   }
 
   /**
-   * Commits one group; `poolBytes` is the page pool that its frames refer to. With `barrier` it, and everything committed
-   * before it, is durable on return. On an error the group was rolled back (or, if only making it durable failed, is in the store
+   * Commits one group; `poolBytes` is the page pool that its frames refer to. With `barrier` it, and everything
+   * committed
+   * before it, is durable on return. On an error the group was rolled back (or, if only making it durable
+   * failed, is in the store
    * but not promised): either way the same log may be committed again.
    * Errors: FsError ENOSPC (disk full) or EIO, with the cause; InvariantError for a log that makes no sense.
    */
@@ -106,7 +112,8 @@ export class StoreWriter {
   }
 
   /**
-   * Folds the WAL into the main file, syncing both. 'passive' takes what it can without waiting; 'truncate' also empties the
+   * Folds the WAL into the main file, syncing both. 'passive' takes what it can without waiting; 'truncate'
+   * also empties the
    * WAL file. Errors: FsError.
    */
   checkpoint(mode: CheckpointMode): CheckpointResult {
@@ -148,7 +155,10 @@ export class StoreWriter {
     }
   }
 
-  /** Caps the main file at `pages` SQLite pages (of this connection only): beyond it commits fail with ENOSPC. Errors: FsError. */
+  /**
+   * Caps the main file at `pages` SQLite pages (of this connection only): beyond it commits fail with ENOSPC.
+   * Errors: FsError.
+   */
   limitPages(pages: number): void {
     try {
       this.#db.pragma(`max_page_count = ${Math.floor(pages)}`);

@@ -1,5 +1,6 @@
 /**
- * A sealed transaction group, while the syncer commits it: what the dispatcher must settle when it hears of the commit.
+ * A sealed transaction group, while the syncer commits it: what the dispatcher must settle when it hears of the
+ * commit.
  * The group owns the frames it lists; see Buf for what a write to a sealed page does.
  */
 import type { BufCache } from '../vnode/buf-cache.js';
@@ -25,7 +26,10 @@ export class SealedGroup {
     this.names = names;
   }
 
-  /** Takes over the dirty pages of `buf`; returns their number, their page numbers and frames in the scratch arrays. */
+  /**
+   * Takes over the dirty pages of `buf`; returns their number, their page numbers and frames in the scratch
+   * arrays.
+   */
   takeBuf(buf: Buf, pages: number[], frames: number[]): number {
     const mask = buf.dirty;
     let count = 0;

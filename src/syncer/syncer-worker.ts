@@ -1,4 +1,7 @@
-/** The syncer's thread: takes requests from the dispatcher's port, answers, and wakes the dispatcher by its eventfd. */
+/**
+ * The syncer's thread: takes requests from the dispatcher's port, answers, and wakes the dispatcher by its
+ * eventfd.
+ */
 import { workerData } from 'node:worker_threads';
 import { EventFdWaker } from '../base/descriptors.js';
 import type { CommitRequest, SyncerReply, SyncerRequest, SyncerWorkerData } from './messages.js';

@@ -5,7 +5,8 @@
  *   sealed  with the syncer, its pages immutable               at most one
  *   committed / durable                                        numbers only
  *
- * Every change belongs to the group that was open when it was made, whole: an operation calls {@link admit} before its first side
+ * Every change belongs to the group that was open when it was made, whole: an operation calls {@link admit}
+ * before its first side
  * effect and never waits after it. So any committed state is that after some prefix of the operations.
  *
  * INVARIANT: a vnode with a dirty attribute, name or buf is on the open group's list, which holds it once.
@@ -105,7 +106,10 @@ export class Txgs {
     this.#sealObjects = Math.max(4, Math.min(Math.floor(options.vnodes.max / 4), 20_000));
   }
 
-  /** For operations that log data changes at once (truncate, xattrs). The vnode must be marked by {@link dirtyAttr} too. */
+  /**
+   * For operations that log data changes at once (truncate, xattrs). The vnode must be marked by {@link
+   * dirtyAttr} too.
+   */
   get log(): TxgOps {
     return this.#log;
   }
@@ -119,7 +123,8 @@ export class Txgs {
   }
 
   /**
-   * To be called by every changing operation before its first side effect, with the frames it will need at most. Makes that
+   * To be called by every changing operation before its first side effect, with the frames it will need at
+   * most. Makes that
    * many frames free. Throws WouldBlock when write-back must catch up first, FsError when commits are failing.
    */
   admit(pages: number): void {
@@ -313,13 +318,17 @@ export class Txgs {
       return;
     }
     this.#waiters.push({ txg, done });
-    // A group that was handed over without a barrier (or is committed, but not synced) becomes durable with the next barrier.
+    // A group that was handed over without a barrier (or is committed, but not synced) becomes durable with the
+    // next barrier.
     if (this.#sealed === undefined || !this.#sealed.barrier || txg > this.#sealed.txg)
       this.#openBarrier = true;
     this.poll();
   }
 
-  /** Frames that the sealed group pins: all of them, and those that no buf shows any more. For the invariant checker. */
+  /**
+   * Frames that the sealed group pins: all of them, and those that no buf shows any more. For the invariant
+   * checker.
+   */
   sealedFrames(): { total: number; orphaned: number } {
     const group = this.#sealed;
     if (group === undefined) return { total: 0, orphaned: 0 };

@@ -3,10 +3,12 @@
  *
  * Synchronous: every method does its work and returns, or throws:
  *  - FsError: answer -errno.
- *  - {@link WouldBlock}: nothing has been done; keep a copy of the request, wait on the channel, then call again from the
+ *  - {@link WouldBlock}: nothing has been done; keep a copy of the request, wait on the channel, then call
+ * again from the
  *    start. FUSE_INTERRUPT on such a request: cancel the wait, answer EINTR.
  *  - anything else is a bug: log with its stack, answer EIO, count.
- * Barriers (fsync, fsyncdir, syncfs) take a completion callback instead, called exactly once, perhaps before returning.
+ * Barriers (fsync, fsyncdir, syncfs) take a completion callback instead, called exactly once, perhaps before
+ * returning.
  *
  * Methods returning a {@link Vnode}-like result return it *referenced*: the caller encodes its attributes, then calls
  * `vrele`. Where the kernel will remember the inode (LOOKUP and everything that answers with an entry), the transport

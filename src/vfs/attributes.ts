@@ -86,7 +86,8 @@ const chmod = (fs: FsState, vp: Vnode, mode: number): void => {
 };
 
 /**
- * Clears set-user-id, set-group-id of a group-executable file, and the file capabilities: after a write, truncate or chown. What FUSE_HANDLE_KILLPRIV_V2
+ * Clears set-user-id, set-group-id of a group-executable file, and the file capabilities: after a write,
+ * truncate or chown. What FUSE_HANDLE_KILLPRIV_V2
  * asks of the filesystem (fs/attr.c: setattr_should_drop_suidgid).
  */
 export const killPrivileges = (fs: FsState, vp: Vnode): void => {

@@ -1,5 +1,6 @@
 /**
- * Puts a core together: caches, transaction groups and filesystem over one store. Knows no thread and no transport: whoever
+ * Puts a core together: caches, transaction groups and filesystem over one store. Knows no thread and no
+ * transport: whoever
  * runs it provides the syncer's port and calls {@link Core.poll} when {@link Core.deadlineMs} has come.
  */
 import type { Clock } from '../base/clock.js';

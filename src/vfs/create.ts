@@ -74,7 +74,10 @@ const requireType = (mode: number): void => {
   if (type === VType.VBAD || type === VType.VDIR || type === VType.VLNK) throw fsError('EINVAL', 'mknod');
 };
 
-/** Makes `name` in directory `parent`; returns the new vnode referenced. The body of mknod, mkdir, create, symlink. */
+/**
+ * Makes `name` in directory `parent`; returns the new vnode referenced. The body of mknod, mkdir, create,
+ * symlink.
+ */
 const makeNode = (
   fs: FsState,
   caller: Caller,

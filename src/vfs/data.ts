@@ -86,7 +86,8 @@ export const framesFor = (offset: number, length: number): number =>
   length === 0 ? 0 : Math.floor((offset + length - 1) / PAGE_BYTES) - Math.floor(offset / PAGE_BYTES) + 1;
 
 /**
- * Checks that [offset, offset + length) may be written: EFBIG past the largest file, ENOSPC past the quota. Makes no change. Returns the pages by which
+ * Checks that [offset, offset + length) may be written: EFBIG past the largest file, ENOSPC past the quota.
+ * Makes no change. Returns the pages by which
  * allocation will grow.
  */
 export const checkGrowth = (fs: FsState, vp: Vnode, offset: number, length: number): number => {
@@ -103,7 +104,10 @@ export const checkGrowth = (fs: FsState, vp: Vnode, offset: number, length: numb
   return growth;
 };
 
-/** Writes `data` at `offset`. Requires {@link checkGrowth} and admit(framesFor(…)); can't fail. Times are the caller's. */
+/**
+ * Writes `data` at `offset`. Requires {@link checkGrowth} and admit(framesFor(…)); can't fail. Times are the
+ * caller's.
+ */
 export const writeRange = (fs: FsState, vp: Vnode, offset: number, data: Uint8Array): void => {
   let done = 0;
   while (done < data.length) {
@@ -121,7 +125,10 @@ export const writeRange = (fs: FsState, vp: Vnode, offset: number, data: Uint8Ar
   }
 };
 
-/** Makes the pages of bytes [from, to) of the chunk valid, writable and dirty; whole pages' contents are undefined after it. */
+/**
+ * Makes the pages of bytes [from, to) of the chunk valid, writable and dirty; whole pages' contents are
+ * undefined after it.
+ */
 const preparePages = (fs: FsState, vp: Vnode, index: number, from: number, to: number): Buf => {
   const buf = bufOf(fs, vp, index);
   const first = Math.floor(from / PAGE_BYTES);
@@ -207,7 +214,8 @@ const cutChunk = (fs: FsState, vp: Vnode, index: number, inChunk: number): void 
   if (tail !== 0 && ((buf.valid >>> page) & 1) === 1) {
     const bit = 1 << page;
     if ((buf.sealed & bit) !== 0) {
-      // The sealed frame will reach the store as it is; ours must stay resident until then, so it counts as written anew.
+      // The sealed frame will reach the store as it is; ours must stay resident until then, so it counts as
+      // written anew.
       copyOnWrite(fs, buf, page, true);
       fs.txgs.dirtyPages(buf, bit, 1);
     }

@@ -1,4 +1,7 @@
-/** FileSystem: one mounted store behind the interface that the transports use. Each operation lives in its family's file. */
+/**
+ * FileSystem: one mounted store behind the interface that the transports use. Each operation lives in its
+ * family's file.
+ */
 import { FsError, fsError } from '../base/errno.js';
 import { ROOT_INO, type ByteName, type Fh, type Ino } from '../base/ids.js';
 import { PAGE_BYTES, type StoreReader } from '../store/types.js';
@@ -50,7 +53,10 @@ export class FileSystem implements api.Vfs {
     this.maxWriteBytes = Math.max(PAGE_BYTES, Math.min(MAX_WRITE, eighth));
   }
 
-  /** Loads the root and removes the orphans that the last mount left. Throws FsError for a store that can't be used. */
+  /**
+   * Loads the root and removes the orphans that the last mount left. Throws FsError for a store that can't be
+   * used.
+   */
   start(): { orphans: number } {
     const root = this.state.vget(ROOT_INO);
     if (!root.isDir) throw fsError('EIO', 'root is not a directory');
@@ -66,7 +72,10 @@ export class FileSystem implements api.Vfs {
     return { orphans: orphans.length };
   }
 
-  /** The kernel has let go of the mount: all handles and lookups are gone, and the mount's own reference to the root. */
+  /**
+   * The kernel has let go of the mount: all handles and lookups are gone, and the mount's own reference to the
+   * root.
+   */
   releaseAll(): void {
     for (const fh of [...this.state.handles.keys()]) openOps.release(this.state, fh);
     for (const vp of [...this.state.vnodes.table(this.mount).values()]) {
@@ -229,8 +238,10 @@ export class FileSystem implements api.Vfs {
   }
 
   /**
-   * Everything that leads to the inode is in the group in which it last changed, or an earlier one. One loaded since then
-   * remembers no group: the last committed one covers it. A failed write-back is reported once a handle, as errseq_check_and_advance.
+   * Everything that leads to the inode is in the group in which it last changed, or an earlier one. One loaded
+   * since then
+   * remembers no group: the last committed one covers it. A failed write-back is reported once a handle, as
+   * errseq_check_and_advance.
    */
   fsync(ino: Ino, fh: Fh | undefined, _dataOnly: boolean, done: api.Done): void {
     const { txgs } = this.state;

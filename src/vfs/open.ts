@@ -96,7 +96,8 @@ export const write = (fs: FsState, fh: Fh, offset: number, data: Uint8Array, fla
   fs.txgs.admit(framesFor(offset, data.length));
   writeRange(fs, vp, offset, data);
   if (flags.killSuidgid) killPrivileges(fs, vp);
-  // With the write-back cache the kernel keeps the times and sends them by SETATTR: a late write-back must not undo an
+  // With the write-back cache the kernel keeps the times and sends them by SETATTR: a late write-back must not
+  // undo an
   // explicit utimens.
   if (!flags.fromCache && data.length > 0) fs.modified(vp);
   return data.length;

@@ -1,7 +1,8 @@
 /**
  * Directory listing: the store's rows in cookie order, merged with the names that are not in the store yet.
  *
- * A cookie names the entry it was given with: listing goes on after it, whatever was added or removed meanwhile. So an entry that exists
+ * A cookie names the entry it was given with: listing goes on after it, whatever was added or removed
+ * meanwhile. So an entry that exists
  * throughout is listed exactly once (POSIX readdir). Cookies 1 and 2 are `.` and `..`.
  */
 import { asIno, byteName, type ByteName, type Ino } from '../base/ids.js';
@@ -98,7 +99,10 @@ export const readdir = (fs: FsState, ino: Ino, cookie: number, sink: DirentSink)
     fs.accessed(dvp);
   });
 
-/** As readdir, with attributes. An entry whose inode can't be read comes without them: its lookup will show the error. */
+/**
+ * As readdir, with attributes. An entry whose inode can't be read comes without them: its lookup will show the
+ * error.
+ */
 export const readdirplus = (fs: FsState, ino: Ino, cookie: number, sink: DirentPlusSink): void =>
   withVnode(fs, fs.vgetDir(ino), (dvp) => {
     if (!dots(dvp, cookie, (name, dotIno, at) => sink(name, dotIno, DT_DIR, at, undefined))) return;

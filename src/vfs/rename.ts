@@ -1,4 +1,7 @@
-/** rename(2) and renameat2(2). The kernel holds the directories' locks (and so forbids loops) for calls that come through it. */
+/**
+ * rename(2) and renameat2(2). The kernel holds the directories' locks (and so forbids loops) for calls that
+ * come through it.
+ */
 import { fsError } from '../base/errno.js';
 import { ROOT_INO, asIno, type ByteName, type Ino } from '../base/ids.js';
 import type { NameEntry } from '../vnode/name-cache.js';

@@ -13,7 +13,10 @@ const storedExtent = (fs: FsState, vp: Vnode, index: number): number => {
   return Math.min(fs.reader.chunkPages(vp.ino, index), Math.ceil(room / PAGE_BYTES));
 };
 
-/** The stored bytes of chunk `index`; shorter than the chunk when the rest is zeros. Requires buf.extent > 0 for some absent page. */
+/**
+ * The stored bytes of chunk `index`; shorter than the chunk when the rest is zeros. Requires buf.extent > 0 for
+ * some absent page.
+ */
 export const readStored = (fs: FsState, vp: Vnode, index: number): Uint8Array => {
   if (isDropped(vp, index)) return new Uint8Array(0);
   const data = fs.reader.readChunk(vp.ino, index) ?? new Uint8Array(0);

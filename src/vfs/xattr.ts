@@ -1,6 +1,7 @@
 /**
  * Extended attributes: xattr(7). All of an inode's attributes are loaded at the first use and kept with its vnode.
- * Who may touch which namespace is the kernel's check (default_permissions); limits are Linux's (include/uapi/linux/limits.h).
+ * Who may touch which namespace is the kernel's check (default_permissions); limits are Linux's
+ * (include/uapi/linux/limits.h).
  */
 import { fsError } from '../base/errno.js';
 import { bytesOfName, type ByteName, type Ino } from '../base/ids.js';
@@ -48,7 +49,10 @@ export const dropXattr = (fs: FsState, vp: Vnode, name: ByteName): boolean => {
 
 const NAMESPACES = ['user.', 'trusted.', 'security.'];
 
-/** EOPNOTSUPP for a namespace that doesn't exist, EINVAL for a prefix without a name: as xattr_resolve_name (fs/xattr.c). */
+/**
+ * EOPNOTSUPP for a namespace that doesn't exist, EINVAL for a prefix without a name: as xattr_resolve_name
+ * (fs/xattr.c).
+ */
 const requireNamespace = (name: ByteName): void => {
   if (name === ACL_ACCESS || name === ACL_DEFAULT) return;
   const prefix = NAMESPACES.find((namespace) => name.startsWith(namespace));

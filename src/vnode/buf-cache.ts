@@ -1,12 +1,15 @@
 /**
  * The buffer cache: which chunk pages of which files are resident, within the page pool's budget.
  *
- * Clean bufs wait for eviction on two LRU lists. A buf enters the *cold* one; used again after {@link REUSE_DISTANCE} other
+ * Clean bufs wait for eviction on two LRU lists. A buf enters the *cold* one; used again after {@link
+ * REUSE_DISTANCE} other
  * bufs have come in (so not merely the next request of the same sequential read), it moves to the *hot* one. Eviction
- * takes cold bufs first while they hold more than a quarter of the clean bufs: a file read once passes through without
+ * takes cold bufs first while they hold more than a quarter of the clean bufs: a file read once passes through
+ * without
  * pushing out what is read often (the idea of 2Q, Johnson and Shasha 1994).
  *
- * INVARIANT: dirtyPages = number of frames that can't be evicted: dirty, sealed, or superseded and still in a sealed group.
+ * INVARIANT: dirtyPages = number of frames that can't be evicted: dirty, sealed, or superseded and still in a
+ * sealed group.
  */
 import { assert } from '../base/assert.js';
 import { PAGE_BYTES } from '../store/types.js';
@@ -78,7 +81,8 @@ export class BufCache {
   }
 
   /**
-   * Makes at least `pages` frames free, evicting clean bufs that this request does not use. Returns false, having evicted
+   * Makes at least `pages` frames free, evicting clean bufs that this request does not use. Returns false,
+   * having evicted
    * what could be, when dirty pages stand in the way.
    */
   reserve(pages: number): boolean {
@@ -158,7 +162,10 @@ export class BufCache {
     if (!buf.dead && !buf.onLru) this.#listOf(buf).push(buf);
   }
 
-  /** Copies `length` bytes of `data` at `from` into the pages of `buf` at byte `to` of the chunk. All must be valid. */
+  /**
+   * Copies `length` bytes of `data` at `from` into the pages of `buf` at byte `to` of the chunk. All must be
+   * valid.
+   */
   copyIn(buf: Buf, to: number, data: Uint8Array, from: number, length: number): void {
     const bytes = this.pool.bytes;
     let done = 0;

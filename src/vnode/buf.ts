@@ -10,7 +10,8 @@
  *
  * INVARIANT: dirty and sealed are subsets of valid, and disjoint.
  * INVARIANT: a buf is on an LRU list if and only if it has no dirty and no sealed page (and is alive).
- * INVARIANT: a vnode with a dirty buf is on the open group's list, one with a sealed buf on the sealed group's: those hold it.
+ * INVARIANT: a vnode with a dirty buf is on the open group's list, one with a sealed buf on the sealed group's:
+ * those hold it.
  */
 import type { LruNode } from './lru.js';
 import type { Vnode } from './vnode.js';
@@ -60,5 +61,8 @@ export const maskOf = (first: number, last: number): number =>
 /** Index of the highest set bit, -1 for 0. */
 export const highestBit = (mask: number): number => 31 - Math.clz32(mask);
 
-/** Index of the lowest set bit; mask is not 0. To walk a mask: `for (let rest = mask; rest !== 0; rest &= rest - 1)`. */
+/**
+ * Index of the lowest set bit; mask is not 0. To walk a mask: `for (let rest = mask; rest !== 0; rest &= rest -
+ * 1)`.
+ */
 export const lowestBit = (mask: number): number => 31 - Math.clz32(mask & -mask);

@@ -1,4 +1,7 @@
-/** An intrusive doubly linked list with the oldest at its head. Nodes carry the links; a node is on one list at most. */
+/**
+ * An intrusive doubly linked list with the oldest at its head. Nodes carry the links; a node is on one list at
+ * most.
+ */
 export interface LruNode<T> {
   lruPrev: T | undefined;
   lruNext: T | undefined;

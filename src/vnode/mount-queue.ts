@@ -1,5 +1,6 @@
 /**
- * The mount queue: all vnodes of a mount, and the scans over it. After sys/kern/vfs_mount.c: insmntque, vremovevnodemnt,
+ * The mount queue: all vnodes of a mount, and the scans over it. After sys/kern/vfs_mount.c: insmntque,
+ * vremovevnodemnt,
  * vmntvnodescan.
  *
  * The queue is also the recycler's clock: the syncer vnode is its hand, new vnodes go in just before it.
@@ -44,7 +45,10 @@ export const vremovevnodemnt = (vp: Vnode): void => {
   unlinkFromQueue(mp, vp);
 };
 
-/** Moves `vp` to the queue of `mp`, or off any queue. Its place is the LRU's end: just before the syncer vnode. (insmntque) */
+/**
+ * Moves `vp` to the queue of `mp`, or off any queue. Its place is the LRU's end: just before the syncer vnode.
+ * (insmntque)
+ */
 export const insmntque = (vp: Vnode, mp: Mount | undefined): void => {
   const old = vp.mp;
   if (old !== undefined) {
@@ -66,14 +70,17 @@ export const VMSC_ONEPASS = 8;
 export type VnodeScanFn = (mp: Mount, vp: Vnode) => number;
 
 /**
- * Scans the vnodes of a mount (vmntvnodescan). Tolerates that any vnode, the current one too, is removed or moved meanwhile.
+ * Scans the vnodes of a mount (vmntvnodescan). Tolerates that any vnode, the current one too, is removed or
+ * moved meanwhile.
  *
  * fastFn is called without a lock: < 0 skips to the next vnode, > 0 ends the scan with that value.
- * slowFn is called with the vnode locked as `flags` say (GETVP a reference, GETVX the exclusive lock), if after getting it the
+ * slowFn is called with the vnode locked as `flags` say (GETVP a reference, GETVX the exclusive lock), if after
+ * getting it the
  * vnode still is where the scan stands and is not VNON; non-zero ends the scan with that value.
  * ONEPASS stops after as many vnodes as there were at the start.
  *
- * In a synchronous core nothing runs between two steps, so the kernel's yield every 10,000 vnodes has no counterpart in here: whoever
+ * In a synchronous core nothing runs between two steps, so the kernel's yield every 10,000 vnodes has no
+ * counterpart in here: whoever
  * must not stall requests scans in slices (see vnlru.ts).
  */
 export const vmntvnodescan = (

@@ -1,7 +1,8 @@
 /**
  * Mount: one mounted store, after DragonFly's `struct mount` (sys/sys/mount.h), and its busy interlock.
  *
- * INVARIANT: every vnode with mp = this is on the queue exactly once, and queueSize counts them, the syncer vnode excepted.
+ * INVARIANT: every vnode with mp = this is on the queue exactly once, and queueSize counts them, the syncer
+ * vnode excepted.
  * INVARIANT: `unmounting` implies that no vfsBusy succeeds.
  */
 import { asIno } from '../base/ids.js';
@@ -36,7 +37,10 @@ export class Mount {
   /** mnt_syncer: the LRU placemark of the recycler, itself on the queue. */
   readonly syncer: Vnode;
   readonly pagesPerChunk: number;
-  /** A vnode was reclaimed while the kernel counted lookups of it: from now on a loaded vnode's count may be too low. */
+  /**
+   * A vnode was reclaimed while the kernel counted lookups of it: from now on a loaded vnode's count may be too
+   * low.
+   */
   lookupCountsLost = false;
   /** The root vnode, referenced by the mount from its start to its end. */
   rootVnode: Vnode | undefined = undefined;

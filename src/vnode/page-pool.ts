@@ -1,8 +1,10 @@
 /**
- * The page pool: `pagesMax` frames of 4 KiB in one SharedArrayBuffer, so that the syncer reads what the dispatcher wrote
+ * The page pool: `pagesMax` frames of 4 KiB in one SharedArrayBuffer, so that the syncer reads what the
+ * dispatcher wrote
  * without a copy. The operating system backs a frame with memory only once it has been written.
  *
- * Free frames form a stack. Whoever frees a run frees it from its end, so the next allocation pops ascending numbers and
+ * Free frames form a stack. Whoever frees a run frees it from its end, so the next allocation pops ascending
+ * numbers and
  * neighbours in a file tend to be neighbours in memory: copies and iovecs then merge.
  *
  * INVARIANT: every frame is either on the free stack or owned by exactly one buf page or one sealed group's record.
@@ -39,7 +41,10 @@ export class PagePool {
     return this.size - this.#freeCount;
   }
 
-  /** Requires freeCount > 0. The frame's bytes are whatever they were. The caller owns the frame until {@link free}. */
+  /**
+   * Requires freeCount > 0. The frame's bytes are whatever they were. The caller owns the frame until {@link
+   * free}.
+   */
   alloc(): number {
     assert(this.#freeCount > 0, 'page pool exhausted: reserve first');
     return this.#free[--this.#freeCount];

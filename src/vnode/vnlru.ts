@@ -1,8 +1,10 @@
 /**
- * The recycler, after sys/kern/vfs_mount.c (the form before DragonFly 4: vmightfree, visleaf, vtrytomakegoneable, vlrureclaim,
+ * The recycler, after sys/kern/vfs_mount.c (the form before DragonFly 4: vmightfree, visleaf,
+ * vtrytomakegoneable, vlrureclaim,
  * vnlru_proc).
  *
- * The kernel's runs as a thread; ours runs in slices between requests, at most {@link SLICE} vnodes examined at a time,
+ * The kernel's runs as a thread; ours runs in slices between requests, at most {@link SLICE} vnodes examined at
+ * a time,
  * so that no request waits long behind it.
  */
 import type { Mount } from './mount.js';
@@ -16,11 +18,15 @@ const SLICE = 1000;
 /** After a round that freed nothing. (the tsleep of vnlru_proc) */
 const NOWHERE_REST_MS = 100;
 
-/** A directory is a leaf unless names under it are pinned by a transaction group; other types always are. (visleaf) */
+/**
+ * A directory is a leaf unless names under it are pinned by a transaction group; other types always are.
+ * (visleaf)
+ */
 export const visleaf = (vp: Vnode): boolean => vp.dirtyNames === 0;
 
 /**
- * Whether `vp` might be freed on this pass. Passes 0..3 make ever more eligible: used once, then opened once, then more often;
+ * Whether `vp` might be freed on this pass. Passes 0..3 make ever more eligible: used once, then opened once,
+ * then more often;
  * and before the last pass vnodes with more than `pagesTrigger` resident bufs are spared. (vmightfree)
  */
 export const vmightfree = (vp: Vnode, pagesTrigger: number, pass: number): boolean => {
@@ -113,7 +119,10 @@ export class Vnlru {
     return Math.max(1, average * 2) * (1 + this.nowhere);
   }
 
-  /** Examines at most a tenth of the mount's vnodes (and a slice), the syncer vnode moving on as the LRU's hand. (vlrureclaim) */
+  /**
+   * Examines at most a tenth of the mount's vnodes (and a slice), the syncer vnode moving on as the LRU's hand.
+   * (vlrureclaim)
+   */
   #vlrureclaim(mp: Mount): number {
     let count = Math.min(Math.floor(mp.queueSize / 10) + 1, SLICE);
     const trigger = this.#trigger();

@@ -2,7 +2,8 @@
  * The vnode cache of a daemon: one table a mount, one budget (`vnodesMax`, desiredvnodes) over all of them.
  * After sys/kern/vfs_lock.c (vref, vrele, vget, vhold, vdrop), vfs_subr.c (vgone) and vfs_mount.c (getnewvnode).
  *
- * Synchronous, on one thread: a vnode can't change under a caller except across deferred work, which must hold a reference.
+ * Synchronous, on one thread: a vnode can't change under a caller except across deferred work, which must hold
+ * a reference.
  */
 import { assert } from '../base/assert.js';
 import type { Ino } from '../base/ids.js';
@@ -129,9 +130,12 @@ export class VnodeCache {
   }
 
   /**
-   * FORGET: the kernel gave back `count` lookups. It forgets an inode wholly, with its whole count at once, so after a
-   * reclaim lost our count, a FORGET of at least what we counted since says that nothing is remembered any more. (A LOOKUP answered just
-   * before and still on its way to the kernel could be forgotten too early by that; then a later use of the removed file gets ESTALE.)
+   * FORGET: the kernel gave back `count` lookups. It forgets an inode wholly, with its whole count at once, so
+   * after a
+   * reclaim lost our count, a FORGET of at least what we counted since says that nothing is remembered any
+   * more. (A LOOKUP answered just
+   * before and still on its way to the kernel could be forgotten too early by that; then a later use of the
+   * removed file gets ESTALE.)
    */
   forget(vp: Vnode, count: number): void {
     if (vp.lookupCountLost && count >= vp.lookupCount) {
@@ -159,7 +163,8 @@ export class VnodeCache {
   }
 
   /**
-   * Dissociates `vp` from its ino: drops its bufs and names, takes it off table and queue. Requires no hold; the store
+   * Dissociates `vp` from its ino: drops its bufs and names, takes it off table and queue. Requires no hold;
+   * the store
    * must have all it needs. References that remain (force-close) see VRECLAIMED. (vgone_vxlocked)
    */
   vgone(vp: Vnode): void {

@@ -13,7 +13,8 @@
  *
  * INVARIANT: no count is negative.
  * INVARIANT: VRECLAIMED implies useCount = 0 (dead handles keep their own mark) and no bufs, no names.
- * INVARIANT: a linked vnode may be reclaimed with lookupCount > 0 (the nodeid loads again); an unlinked one (nlink = 0) is
+ * INVARIANT: a linked vnode may be reclaimed with lookupCount > 0 (the nodeid loads again); an unlinked one
+ * (nlink = 0) is
  *            removed from the store when useCount and lookupCount are both 0, and is not reclaimed before.
  * INVARIANT: holdCount > 0 implies not reclaimed.
  */
@@ -111,7 +112,10 @@ export class Vnode implements InodeRecord {
   attrDirty = false;
   /** On the open group's list of vnodes. */
   onDirtyList = false;
-  /** Last group in which anything about this vnode, or a name leading to it, changed; 0 is none since it was loaded. */
+  /**
+   * Last group in which anything about this vnode, or a name leading to it, changed; 0 is none since it was
+   * loaded.
+   */
   dirtyTxg = 0;
   /** The symlink target is not in the store yet. */
   linkDirty = false;
@@ -121,7 +125,10 @@ export class Vnode implements InodeRecord {
   logged = false;
   /** Removed: the row goes with the open group. Nothing is written for it any more. */
   removed = false;
-  /** Bytes of stored data at and past the lower of these are to be cut by the open / the sealed group: see stored-range.ts. */
+  /**
+   * Bytes of stored data at and past the lower of these are to be cut by the open / the sealed group: see
+   * stored-range.ts.
+   */
   cutOpen = Infinity;
   cutSealed = Infinity;
   /** Chunk ranges [from, to) to be dropped by the open / the sealed group; flat pairs. */

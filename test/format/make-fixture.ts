@@ -1,4 +1,7 @@
-/** Wrote test/format/store-v1.vnodefs, once: `node build/test/format/make-fixture.js FILE`. Refuses an existing file. */
+/**
+ * Wrote test/format/store-v1.vnodefs, once: `node build/test/format/make-fixture.js FILE`. Refuses an existing
+ * file.
+ */
 import Database from 'better-sqlite3';
 import { asIno } from '../../src/base/ids.js';
 import { createStore } from '../../src/store/mkfs.js';

@@ -1,5 +1,6 @@
 /**
- * Open descriptors of the core client: the kernel's `struct file`. A directory has no handle in the core (no-opendir);
+ * Open descriptors of the core client: the kernel's `struct file`. A directory has no handle in the core
+ * (no-opendir);
  * its position is a cookie. Regular files hold a core handle and one lookup count until they are closed.
  * Follows fs/namei.c (do_open, may_open) and fs/fuse/file.c.
  */

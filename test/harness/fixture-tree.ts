@@ -5,7 +5,10 @@ import { Prng } from '../../src/base/prng.js';
 import { run, tryRun } from './commands.js';
 import { at, O, type PosixClient, S } from './posix-client.js';
 
-/** Copies about `count` entries below `source` into the new directory `target`, a sample spread over the whole tree. */
+/**
+ * Copies about `count` entries below `source` into the new directory `target`, a sample spread over the whole
+ * tree.
+ */
 export const sampleTree = (source: string, target: string, count: number): void => {
   fs.mkdirSync(target);
   const list = tryRun('find', ['.', '-xdev', '-print0'], { cwd: source })

@@ -1,5 +1,6 @@
 /**
- * The C library calls that node:fs lacks, through koffi, for tests that act as ordinary programs on a real filesystem.
+ * The C library calls that node:fs lacks, through koffi, for tests that act as ordinary programs on a real
+ * filesystem.
  * Each wrapper takes bytes for paths and throws {@link PosixError} with the errno's name.
  */
 import { getSystemErrorName } from 'node:util';

@@ -1,5 +1,6 @@
 /**
- * A store mounted by the real command line in a temporary directory. Everything has a deadline; a watchdog process lets
+ * A store mounted by the real command line in a temporary directory. Everything has a deadline; a watchdog
+ * process lets
  * go of the mount (umount -l, then abort of the FUSE connection) if the test process dies or hangs. Teardown unmounts
  * and throws if the mount or its daemon is still there.
  *

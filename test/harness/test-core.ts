@@ -1,5 +1,6 @@
 /**
- * A core in this thread, without kernel, mount or other threads: the syncer is a queue that {@link TestCore.advance} works off.
+ * A core in this thread, without kernel, mount or other threads: the syncer is a queue that {@link
+ * TestCore.advance} works off.
  * Budgets are tiny unless asked otherwise, so that recycling, eviction and throttling happen all the time.
  */
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,5 +1,6 @@
 /**
- * Compares two trees as a user of `cp -a`, `tar` or `rsync -aHAX` would: type, mode, owner, link count, size, mtime to the
+ * Compares two trees as a user of `cp -a`, `tar` or `rsync -aHAX` would: type, mode, owner, link count, size,
+ * mtime to the
  * nanosecond, symlink targets, device numbers, extended attributes, content, and which names are links to one file.
  * Not compared: inode numbers, atime, ctime, sizes of directories. Sparse files cost only their data.
  */

@@ -1,4 +1,7 @@
-/** Names that aren't UTF-8, the longest names and symlinks, a 100 GiB sparse file in a small store, a large directory. */
+/**
+ * Names that aren't UTF-8, the longest names and symlinks, a 100 GiB sparse file in a small store, a large
+ * directory.
+ */
 import { statSync } from 'node:fs';
 import t from 'tap';
 import { Prng } from '../../src/base/prng.js';

@@ -1,4 +1,7 @@
-/** An ordinary user mounts, works and unmounts through fusermount3; as root with allow_other, files belong to their makers. */
+/**
+ * An ordinary user mounts, works and unmounts through fusermount3; as root with allow_other, files belong to
+ * their makers.
+ */
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,4 +1,7 @@
-/** The command line with the memory dispatcher in place of the real one: `node memory-cli.js mount STORE MOUNTPOINT …`. */
+/**
+ * The command line with the memory dispatcher in place of the real one: `node memory-cli.js mount STORE
+ * MOUNTPOINT …`.
+ */
 import { fileURLToPath } from 'node:url';
 import { main, realContext } from '../../src/cli/main.js';
 import { daemonPorts } from '../../src/daemon/wiring.js';

@@ -1,4 +1,7 @@
-/** A dispatcher worker over a MemoryVfs: lets the daemon's main thread and the command line be tested on a real mount without a store. */
+/**
+ * A dispatcher worker over a MemoryVfs: lets the daemon's main thread and the command line be tested on a real
+ * mount without a store.
+ */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { FromDispatcher, ToDispatcher } from '../../src/daemon/messages.js';
 import type { DispatcherWorkerData } from '../../src/daemon/workers.js';

@@ -1,4 +1,7 @@
-/** Style that a test can check: imports flow down the layers, native modules stay where they belong, files stay small. */
+/**
+ * Style that a test can check: imports flow down the layers, native modules stay where they belong, files stay
+ * small.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -16,7 +16,8 @@ export interface HandlerContext {
   /** Known after INIT: bytes of setxattr_in as this kernel sends it. */
   setxattrHeadBytes: number;
   /**
-   * Sends a notification from another thread (see notify.ts); `done` comes later, with 0 or an errno. Undefined without such a thread.
+   * Sends a notification from another thread (see notify.ts); `done` comes later, with 0 or an errno. Undefined
+   * without such a thread.
    */
   readonly notify: Notify | undefined;
   /** Runs the rest of a deferred answer: what it throws is answered as an error. */
@@ -26,7 +27,8 @@ export interface HandlerContext {
 }
 
 /**
- * Handles one opcode: decodes, calls the core, answers exactly once. `req` is valid only until it returns. What the core throws goes through;
+ * Handles one opcode: decodes, calls the core, answers exactly once. `req` is valid only until it returns. What
+ * the core throws goes through;
  * the session turns it into an answer or a deferral (see vfs/api.ts). The body has at least bodyBytesMin bytes.
  */
 export type Handler = (cx: HandlerContext, req: Request, reply: Reply) => void;

@@ -1,8 +1,10 @@
 /**
- * The dispatcher's main loop: serves the devices of all sessions of this thread and one eventfd, and sleeps in poll(2) when there is nothing to
+ * The dispatcher's main loop: serves the devices of all sessions of this thread and one eventfd, and sleeps in
+ * poll(2) when there is nothing to
  * do. Synchronous: run() returns only after stop(); no promise or timer of this thread makes progress meanwhile.
  *
- * Waking a sleeping thread costs far more than handling a request (DESIGN section 3), so after a request the loop keeps looking for the next one
+ * Waking a sleeping thread costs far more than handling a request (DESIGN section 3), so after a request the
+ * loop keeps looking for the next one
  * for a while, *if that has been paying off*: see {@link SpinPolicy}.
  */
 import { addressOf, POLLIN, syscalls, type Syscalls } from '../../base/syscalls.js';
@@ -14,7 +16,10 @@ export interface DeviceLoopOptions {
   wakeFd: number;
   /** Look for the next request this long before sleeping, at most; 0 sleeps at once. Microseconds. */
   pollUs: number;
-  /** When {@link onDeadline} wants to be called next, on performance.now()'s scale; Infinity: never. Asked before each sleep. */
+  /**
+   * When {@link onDeadline} wants to be called next, on performance.now()'s scale; Infinity: never. Asked
+   * before each sleep.
+   */
   nextDeadlineMs?: () => number;
   onDeadline?: () => void;
 }
@@ -53,7 +58,10 @@ export class DeviceLoop {
     this.#rebuildPollfds();
   }
 
-  /** Ends {@link run} after the request being handled. From this thread only; from another, wake it and have onWake call this. */
+  /**
+   * Ends {@link run} after the request being handled. From this thread only; from another, wake it and have
+   * onWake call this.
+   */
   stop(): void {
     this.#stopped = true;
   }

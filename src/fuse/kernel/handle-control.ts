@@ -6,7 +6,8 @@ import { PAYLOAD_WORD } from './reply-writer.js';
 import { interruptIn, ioctlIn, ioctlOut } from './structs.js';
 
 /**
- * Tells the kernel never to ask again: it remembers ENOSYS for OPENDIR (and then caches listings), FLUSH, POLL, BMAP, and the lock requests
+ * Tells the kernel never to ask again: it remembers ENOSYS for OPENDIR (and then caches listings), FLUSH, POLL,
+ * BMAP, and the lock requests
  * it has no reason to send.
  */
 export const notImplemented: Handler = (_cx, _req, reply) => {
@@ -27,7 +28,10 @@ export const interrupt: Handler = (cx, req, reply) => {
 const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IOC32_GETFLAGS = 0x80046601;
 
-/** lsattr's question; there is no request of the core that would change these flags, so everything else gets ENOTTY. */
+/**
+ * lsattr's question; there is no request of the core that would change these flags, so everything else gets
+ * ENOTTY.
+ */
 export const ioctl: Handler = (cx, req, reply) => {
   const W = ioctlIn.word;
   const cmd = req.u32(W.cmd);

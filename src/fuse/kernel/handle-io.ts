@@ -84,7 +84,8 @@ export const lseek: Handler = (cx, req, reply) => {
   const ino = asIno(req.nodeid);
   const fh = asFh(req.u64(W.fh));
   const answer = (): void => answerU64(reply, cx.vfs.lseek(ino, fh, offset, whence));
-  // With the write-back cache the kernel asks without writing back first (fs/fuse/file.c, fuse_lseek), and data that we have
+  // With the write-back cache the kernel asks without writing back first (fs/fuse/file.c, fuse_lseek), and data
+  // that we have
   // not seen would look like a hole. So have it write back, then answer.
   if (cx.notify === undefined || !cx.vfs.hasWriters(ino)) answer();
   else cx.notify(encodeInvalInode(ino, 0, 0), () => cx.complete(reply, answer));

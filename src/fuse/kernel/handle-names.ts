@@ -22,7 +22,10 @@ import {
   renameIn,
 } from './structs.js';
 
-/** Answers with an entry, and takes over the reference to `vp`. The kernel remembers the inode if it took the answer. */
+/**
+ * Answers with an entry, and takes over the reference to `vp`. The kernel remembers the inode if it took the
+ * answer.
+ */
 const answerEntry = (cx: HandlerContext, reply: Reply, vp: Attributes): void => {
   try {
     putEntryOut(cx.writer.words, PAYLOAD_WORD, vp, cx.lifetimes);
@@ -32,7 +35,10 @@ const answerEntry = (cx: HandlerContext, reply: Reply, vp: Attributes): void => 
   }
 };
 
-/** LOOKUP. A missing name is an answer too, which the kernel caches; but not for `.` and `..`, asked for by file handles. */
+/**
+ * LOOKUP. A missing name is an answer too, which the kernel caches; but not for `.` and `..`, asked for by file
+ * handles.
+ */
 export const lookup: Handler = (cx, req, reply) => {
   const name = req.nameOrDots();
   let vp: Attributes;
@@ -121,7 +127,8 @@ export const rename2: Handler = (cx, req, reply) => {
 };
 
 /**
- * Answers CREATE or TMPFILE: an entry and a handle. If nobody takes the answer the kernel will never release the handle, so it is released
+ * Answers CREATE or TMPFILE: an entry and a handle. If nobody takes the answer the kernel will never release
+ * the handle, so it is released
  * here. OPEN_KILL_SUIDGID means nothing for a file that is new.
  */
 const answerCreated = (

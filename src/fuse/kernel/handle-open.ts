@@ -13,7 +13,8 @@ export const openFlagsOf = (open: OpenResult): number =>
   open.keepCache ? Fopen.KEEP_CACHE | Fopen.NOFLUSH : Fopen.NOFLUSH;
 
 /**
- * An open that truncates takes the set-id bits away (HANDLE_KILLPRIV_V2: the kernel says when). If that can't be done the handle is
+ * An open that truncates takes the set-id bits away (HANDLE_KILLPRIV_V2: the kernel says when). If that can't
+ * be done the handle is
  * given back, so that a deferred request may start over.
  */
 export const killSuidgid = (cx: HandlerContext, req: Request, ino: Ino, fh: Fh): void => {

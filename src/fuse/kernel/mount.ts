@@ -1,7 +1,8 @@
 /**
  * Mounting and unmounting, on the main thread. The descriptor returned may be served by any thread of this process.
  *
- * Root mounts by itself; an ordinary user through the set-user-id fusermount3, which opens the device, mounts, and hands the descriptor back over a
+ * Root mounts by itself; an ordinary user through the set-user-id fusermount3, which opens the device, mounts,
+ * and hands the descriptor back over a
  * socket. Until INIT is answered, touching the mount point blocks: whoever mounts must not touch it again.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -160,7 +161,8 @@ export const mountKernel = (options: MountOptions): Mounted => {
 };
 
 /**
- * Detaches the mount: `lazy` at once whatever is open, otherwise only if nobody uses it (MountError `busy`). Asynchronous, since the
+ * Detaches the mount: `lazy` at once whatever is open, otherwise only if nobody uses it (MountError `busy`).
+ * Asynchronous, since the
  * kernel may write cached pages back to the daemon before it returns.
  */
 export const unmountKernel = async (mountpoint: string, { lazy }: { lazy: boolean }): Promise<void> => {

@@ -44,7 +44,8 @@ export const findMount = (mountpoint: string): MountInfo | undefined =>
   parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8')).findLast((m) => m.mountpoint === mountpoint);
 
 /**
- * Best effort: lets the kernel read ahead `kilobytes` on the mount. What INIT grants can't exceed the default of 128 KiB; root may
+ * Best effort: lets the kernel read ahead `kilobytes` on the mount. What INIT grants can't exceed the default
+ * of 128 KiB; root may
  * raise it afterwards. Requires that INIT has been answered. Returns false if it couldn't.
  */
 export const setReadAhead = (mountpoint: string, kilobytes: number): boolean => {

@@ -1,7 +1,8 @@
 /**
  * INIT: which features of the protocol we take. One table says of each flag whether it is wanted, and why.
  *
- * Invariant: a flag is answered only if the kernel offered it and the table wants it (fs/fuse/inode.c, process_init_reply, trusts us).
+ * Invariant: a flag is answered only if the kernel offered it and the table wants it (fs/fuse/inode.c,
+ * process_init_reply, trusts us).
  */
 import { Errno } from '../../base/errno.js';
 import { PAGE_BYTES, PROTOCOL_MAJOR, PROTOCOL_MINOR, PROTOCOL_MINOR_MIN } from './protocol.js';
@@ -15,7 +16,10 @@ export interface NegotiationWishes {
   /** The largest WRITE that we take: bytes, whole pages. */
   maxWriteBytes: number;
   maxReadaheadBytes: number;
-  /** Asynchronous requests that the kernel may have in flight, and the number from which it calls the mount congested. */
+  /**
+   * Asynchronous requests that the kernel may have in flight, and the number from which it calls the mount
+   * congested.
+   */
   maxBackground: number;
   congestionThreshold: number;
 }
@@ -134,7 +138,8 @@ export interface Negotiated {
 }
 
 /**
- * `negotiated`; or `other-major`: answer with our major version only, the kernel sends INIT again; or `refused`: answer `errno`,
+ * `negotiated`; or `other-major`: answer with our major version only, the kernel sends INIT again; or
+ * `refused`: answer `errno`,
  * for the `reason`.
  */
 export type Negotiation =

@@ -1,5 +1,6 @@
 /**
- * The notifier thread: writes notifications to the device. To honour one the kernel may first have to write pages back, so
+ * The notifier thread: writes notifications to the device. To honour one the kernel may first have to write
+ * pages back, so
  * the write may wait for the dispatcher; hence a thread of its own.
  */
 import { workerData } from 'node:worker_threads';

@@ -1,8 +1,10 @@
 /**
  * Messages to the kernel that answer nothing: forget this name, these pages, these inodes.
  *
- * Must be sent from a thread other than the dispatcher: to honour one the kernel may first send requests (writing pages back), and the write
- * that carries the notification waits for their answers. And never about a change that the kernel itself asked for: it may hold the very lock.
+ * Must be sent from a thread other than the dispatcher: to honour one the kernel may first send requests
+ * (writing pages back), and the write
+ * that carries the notification waits for their answers. And never about a change that the kernel itself asked
+ * for: it may hold the very lock.
  * All return 0 or an errno; ENOENT means that the kernel knows no such inode or name: nothing to forget.
  */
 import { type ByteName, bytesOfName, type Ino } from '../../base/ids.js';
@@ -66,7 +68,10 @@ export const encodePrune = (inos: readonly Ino[]): Uint8Array => {
   return message(Notify.PRUNE, notifyPruneOut, { count: inos.length }, tail);
 };
 
-/** Drops cached attributes, and cached pages of `length` bytes from `offset` (0: to the end); a negative offset: attributes only. */
+/**
+ * Drops cached attributes, and cached pages of `length` bytes from `offset` (0: to the end); a negative offset:
+ * attributes only.
+ */
 export const notifyInvalInode = (fd: number, ino: Ino, offset: number, length: number): number =>
   send(fd, encodeInvalInode(ino, offset, length));
 

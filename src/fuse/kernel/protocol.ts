@@ -1,4 +1,7 @@
-/** Numbers of the /dev/fuse protocol 7.45 (include/uapi/linux/fuse.h), and what each request's body must hold at least. */
+/**
+ * Numbers of the /dev/fuse protocol 7.45 (include/uapi/linux/fuse.h), and what each request's body must hold at
+ * least.
+ */
 import * as structs from './structs.js';
 import type { Fields, Layout } from './layout.js';
 

@@ -10,7 +10,8 @@ export interface KernelSessionOptions {
   writebackCache: boolean;
   readdirPlus: ReaddirPlus;
   /**
-   * Answer STATX, so that birth times show. Its price: LOOKUP can't carry a birth time, so the first statx(2) of each inode that asks for one (as
+   * Answer STATX, so that birth times show. Its price: LOOKUP can't carry a birth time, so the first statx(2)
+   * of each inode that asks for one (as
    * Node's fs.stat and stat(1) do, ls doesn't) costs a request. False: ENOSYS once, and the kernel never asks again.
    */
   birthTimes: boolean;

@@ -1,5 +1,6 @@
 /**
- * One mount's connection with the kernel: reads requests from its device, has the core answer them, writes the answers.
+ * One mount's connection with the kernel: reads requests from its device, has the core answer them, writes the
+ * answers.
  *
  * States: new → (INIT answered) running → ended. Before running, every request but INIT is answered EIO.
  *
