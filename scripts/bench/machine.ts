@@ -1,9 +1,10 @@
 /** What the benchmark needs to know of this machine, and to do to it: programs, caches, the disk. */
 import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isRoot } from './mounts.js';
-import { parseMountInfo } from './parse.js';
+import { parseDiscards, parseMountInfo, type MountInfo } from './parse.js';
 import type { Processes } from './processes.js';
 
 export const hasProgram = (name: string): boolean =>
@@ -43,20 +44,46 @@ export interface Machine {
   node: string;
   /** Type of the filesystem that the targets lie on. */
   disk: string;
+  /** Of the minute before; above about half the CPUs, others were at work and the figures are unsure. */
+  load: number;
 }
 
-export const describeMachine = (folder: string): Machine => {
-  const mounts = parseMountInfo(readFileSync('/proc/self/mountinfo', 'latin1'));
-  const holding = mounts
+/** The mount that holds `folder`. */
+const mountHolding = (folder: string): MountInfo | undefined =>
+  parseMountInfo(readFileSync('/proc/self/mountinfo', 'latin1'))
     .filter(({ mountpoint }) => mountpoint === '/' || `${folder}/`.startsWith(`${mountpoint}/`))
     .sort((a, b) => a.mountpoint.length - b.mountpoint.length)
     .at(-1);
+
+const QUIET_MS = 50;
+const QUIET_WAIT_MS_MAX = 3000;
+
+/**
+ * Waits until the disk discards nothing more. ext4 with `discard` trims what was freed in the background, after the
+ * commit that syncfs(2) waits for, and whoever frees blocks next waits for it (fs/ext4/mballoc.c, ext4_discard_work):
+ * the removal of one target's files would be charged to the next one. Bounded, since others may use the disk.
+ */
+export const waitForDiscards = async (folder: string): Promise<void> => {
+  const mount = mountHolding(folder);
+  if (mount === undefined) return;
+  const count = (): number => parseDiscards(readFileSync('/proc/diskstats', 'latin1'), mount);
+  let before = count();
+  for (const end = performance.now() + QUIET_WAIT_MS_MAX; performance.now() < end;) {
+    await delay(QUIET_MS);
+    const now = count();
+    if (now === before) return;
+    before = now;
+  }
+};
+
+export const describeMachine = (folder: string): Machine => {
   return {
     cpu: cpus()[0].model.trim(),
     cpus: cpus().length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
     node: process.version,
-    disk: holding?.type ?? 'unknown',
+    disk: mountHolding(folder)?.type ?? 'unknown',
+    load: loadavg()[0],
   };
 };

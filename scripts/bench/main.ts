@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { canDropCaches, describeMachine, freeBytes, hasProgram } from './machine.js';
+import { canDropCaches, describeMachine, freeBytes, hasProgram, type Machine } from './machine.js';
 import { sweep, unmountBelow, WORKSPACE_PREFIX } from './mounts.js';
 import { parseOptions, type Options } from './options.js';
 import { Processes } from './processes.js';
@@ -81,13 +81,17 @@ const chooseGroups = (options: Options): Group[] => {
   return groups;
 };
 
-const print = (options: Options, targets: readonly Target[], rows: readonly Row[]): void => {
-  const machine = describeMachine(options.dir);
+const print = (
+  options: Options,
+  machine: Machine,
+  targets: readonly Target[],
+  rows: readonly Row[],
+): void => {
   const names = targets.map(({ name }) => name);
   const table = options.markdown ? markdownTable(rows, names) : textTable(rows, names);
   const lines = [
     `${machine.cpus} × ${machine.cpu}, ${machine.memoryGiB} GiB, Linux ${machine.kernel}, Node ${machine.node}, ` +
-      `on ${machine.disk}. Medians of ${options.rounds}. ↑ more is better, ↓ less is better.`,
+      `on ${machine.disk}, load ${machine.load.toFixed(1)} before. Medians of ${options.rounds}. ↑ more is better, ↓ less is better.`,
     ...targets.map(({ name, about }) => `${options.markdown ? '- ' : ''}${name}: ${about}`),
     '',
     table,
@@ -111,6 +115,10 @@ const measure = async (options: Options, processes: Processes): Promise<number> 
   }
   await sweep(processes, options.dir);
   const started = new Date();
+  const machine = describeMachine(options.dir);
+  if (machine.load > machine.cpus / 2) {
+    note(`This machine is busy (load ${machine.load.toFixed(1)}): the figures will be unsure.`);
+  }
   const workspace = mkdtempSync(join(options.dir, `${WORKSPACE_PREFIX}${process.pid}-`));
   try {
     const usesSources = groups.some((group) => group.usesSources);
@@ -130,14 +138,13 @@ const measure = async (options: Options, processes: Processes): Promise<number> 
     progress('');
     const figures = groups.flatMap(({ steps }) => steps.flatMap((step) => step.figure ?? []));
     const rows = rowsOf(figures, trials);
-    print(options, targets, rows);
+    print(options, machine, targets, rows);
     for (const failure of failures) note(describeFailure(failure));
     const seconds = Math.round((Date.now() - started.getTime()) / 1000);
     note(`Took ${Math.floor(seconds / 60)} min ${seconds % 60} s.`);
     if (options.json !== undefined) {
       const about = Object.fromEntries(targets.map((target) => [target.name, target.about]));
       const { rounds, size, files } = options;
-      const machine = describeMachine(options.dir);
       const report = { started, seconds, machine, rounds, size, files, rival: RIVAL, about, rows, failures };
       writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
     }

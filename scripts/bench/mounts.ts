@@ -6,10 +6,10 @@ import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseMountInfo, type MountInfo } from './parse.js';
-import type { Processes, Server } from './processes.js';
+import { ChildError, type Processes, type Server } from './processes.js';
 
 const CONNECTIONS = '/sys/fs/fuse/connections';
-const UNMOUNT_TIMEOUT_MS = 30_000;
+const UNMOUNT_TIMEOUT_MS = 20_000;
 const BUSY_RETRIES = 5;
 
 export const isRoot = (): boolean => process.getuid?.() === 0;
@@ -39,7 +39,9 @@ export const unmount = async (processes: Processes, mountpoint: string): Promise
     if (mountAt(mountpoint) === undefined) return true;
     try {
       await processes.run(command, [...flags, mountpoint], options);
-    } catch {
+    } catch (error) {
+      // Busy is worth another try; a server that does not answer is not.
+      if (error instanceof ChildError && error.timedOut) break;
       await delay(200);
     }
   }

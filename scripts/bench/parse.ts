@@ -58,6 +58,7 @@ export const parseStatus = (output: string): VnodefsStatus => {
 /** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
 export interface MountInfo {
   mountpoint: string;
+  deviceMajor: number;
   /** Names the FUSE connection: /sys/fs/fuse/connections/MINOR. */
   deviceMinor: number;
   type: string;
@@ -70,14 +71,33 @@ export const parseMountInfo = (text: string): MountInfo[] =>
     .map((line) => {
       const fields = line.split(' ');
       const separator = fields.indexOf('-', 6);
+      const [deviceMajor, deviceMinor] = fields[2].split(':').map(Number);
       return {
         mountpoint: fields[4].replace(/\\([0-7]{3})/g, (_, octal: string) =>
           String.fromCharCode(parseInt(octal, 8)),
         ),
-        deviceMinor: Number(fields[2].split(':')[1]),
+        deviceMajor,
+        deviceMinor,
         type: fields[separator + 1],
       };
     });
+
+/**
+ * Discards that a device has completed since boot, from /proc/diskstats (Documentation/admin-guide/iostats.rst);
+ * 0 for a device that is not there, as the unnamed one of a tmpfs.
+ */
+export const parseDiscards = (
+  diskstats: string,
+  device: Pick<MountInfo, 'deviceMajor' | 'deviceMinor'>,
+): number => {
+  for (const line of diskstats.split('\n')) {
+    const fields = line.trim().split(/\s+/);
+    if (Number(fields[0]) === device.deviceMajor && Number(fields[1]) === device.deviceMinor) {
+      return Number(fields[14] ?? 0);
+    }
+  }
+  return 0;
+};
 
 const units: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 

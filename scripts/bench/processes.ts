@@ -23,6 +23,12 @@ export interface RunResult {
 /** A child failed, or could not start, or took too long. The message holds the end of what it said. */
 export class ChildError extends Error {
   override readonly name = 'ChildError';
+  readonly timedOut: boolean;
+
+  constructor(message: string, timedOut = false) {
+    super(message);
+    this.timedOut = timedOut;
+  }
 }
 
 /** After SIGKILL a child is waited for this long; one stuck in the kernel is left to the abort of the mount. */
@@ -85,13 +91,13 @@ export class Processes {
       });
     });
     const timeoutMs = options.timeoutMs ?? this.#timeoutMs;
-    const failure = await withTimeout(ended, timeoutMs, child);
+    const { failure, timedOut } = await withTimeout(ended, timeoutMs, child);
     this.#running.delete(child);
     child.stdout.destroy();
     child.stderr.destroy();
     if (failure !== '') {
       const said = Buffer.concat(err.length > 0 ? err : out).toString();
-      throw new ChildError(`${name} ${failure}: ${said.trim().slice(-TAIL)}`);
+      throw new ChildError(`${name} ${failure}: ${said.trim().slice(-TAIL)}`, timedOut);
     }
     return { stdout: Buffer.concat(out).toString(), wallMs };
   }
@@ -108,15 +114,15 @@ const withTimeout = async (
   ended: Promise<string>,
   timeoutMs: number,
   child: ChildProcess,
-): Promise<string> => {
+): Promise<{ failure: string; timedOut: boolean }> => {
   const timer = new AbortController();
   const late = delay(timeoutMs, 'late' as const, { signal: timer.signal }).catch(() => 'cancelled' as const);
   const first = await Promise.race([ended.then((failure) => ({ failure })), late]);
   timer.abort();
-  if (typeof first === 'object') return first.failure;
+  if (typeof first === 'object') return { ...first, timedOut: false };
   killGroup(child);
   await Promise.race([ended, delay(KILL_GRACE_MS, undefined, { ref: false })]);
-  return `took longer than ${timeoutMs / 1000} s and was killed`;
+  return { failure: `took longer than ${timeoutMs / 1000} s and was killed`, timedOut: true };
 };
 
 /** A FUSE server that runs as our child, so that its pid is known and its end can be waited for. */

@@ -7,7 +7,7 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { dropCaches, syncFilesystem } from './machine.js';
+import { dropCaches, syncFilesystem, waitForDiscards } from './machine.js';
 import { unmountBelow } from './mounts.js';
 import type { Processes } from './processes.js';
 import { requestDelta, rotate, type RequestCounts } from './stats.js';
@@ -125,6 +125,7 @@ const runStep = async (
 ): Promise<Pick<Trial, 'value' | 'requests' | 'settleMs'>> => {
   if (step.caches === 'cold') await mounted.remount();
   await settle(plan, mounted);
+  await waitForDiscards(plan.workspace);
   if (plan.mayDropCaches && (step.caches === 'cold' || step.caches === 'dropped')) {
     await dropCaches(plan.processes);
   }

@@ -1,6 +1,7 @@
 /** The benchmark's arithmetic, its parsers and its table: what decides the verdict, tested without a mount. */
 import t from 'tap';
 import {
+  parseDiscards,
   parseFio,
   parseMountInfo,
   parseMountOptions,
@@ -86,9 +87,17 @@ void t.test('mountinfo', (t) => {
   const line = '93 28 0:52 / /tmp/a\\040b rw,nosuid - fuse.bindfs /x rw,user_id=0\n';
   const shared = '28 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/root rw\n';
   t.same(parseMountInfo(line + shared), [
-    { mountpoint: '/tmp/a b', deviceMinor: 52, type: 'fuse.bindfs' },
-    { mountpoint: '/', deviceMinor: 0, type: 'ext4' },
+    { mountpoint: '/tmp/a b', deviceMajor: 0, deviceMinor: 52, type: 'fuse.bindfs' },
+    { mountpoint: '/', deviceMajor: 254, deviceMinor: 0, type: 'ext4' },
   ]);
+  t.end();
+});
+
+void t.test('diskstats', (t) => {
+  const stats = ' 253 0 vda 1 2 3 4 5 6 7 8 0 10 11 77 13 14 15 16 17\n 7 0 loop0 1 2 3 4 5 6 7 8 0 10 11\n';
+  t.equal(parseDiscards(stats, { deviceMajor: 253, deviceMinor: 0 }), 77);
+  t.equal(parseDiscards(stats, { deviceMajor: 7, deviceMinor: 0 }), 0, 'kernels before 4.18 print none');
+  t.equal(parseDiscards(stats, { deviceMajor: 0, deviceMinor: 50 }), 0);
   t.end();
 });
 
