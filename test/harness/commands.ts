@@ -22,7 +22,12 @@ export interface Result {
 const DEADLINE_MS = 60_000;
 const OUTPUT_BYTES_MAX = 64 << 20;
 
-const environment = (options: RunOptions): NodeJS.ProcessEnv => ({ ...process.env, ...options.env });
+/** Without what tap puts into Node's options: children are ordinary programs, perhaps of another user. */
+const environment = (options: RunOptions): NodeJS.ProcessEnv => ({
+  ...process.env,
+  NODE_OPTIONS: '',
+  ...options.env,
+});
 
 /** Output goes through files: a daemon that a command leaves behind mustn't keep a pipe, and with it us, open. */
 export const tryRun = (command: string, args: readonly string[], options: RunOptions = {}): Result => {
