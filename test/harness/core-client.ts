@@ -110,8 +110,9 @@ export class CoreClient implements PosixClient {
       const flags = { fromCache: false, killSuidgid: this.#walk.caller.uid !== 0 };
       for (let sent = 0; sent < data.length;) {
         const piece = data.subarray(sent, sent + REQUEST_BYTES_MAX);
-        sent += this.#walk.ask(() =>
-          this.#walk.vfs.write(this.#walk.caller, file.ino, file.fh, start + sent, piece, flags),
+        const offset = start + sent;
+        sent += this.#walk.askWith(piece, (lent) =>
+          this.#walk.vfs.write(this.#walk.caller, file.ino, file.fh, offset, lent, flags),
         );
       }
       if (position === undefined) file.position = start + data.length;
@@ -194,6 +195,10 @@ export class CoreClient implements PosixClient {
   }
   syncfs(): void {
     this.#walk.op('syncfs', () => this.#walk.askBarrier((done) => this.#walk.vfs.syncfs(done)));
+  }
+
+  evict(fd: number): void {
+    this.fsync(fd);
   }
 
   stat(path: Path): FileStat {
@@ -321,9 +326,9 @@ export class CoreClient implements PosixClient {
     });
   }
   /**
-   * The order of do_renameat2: a missing target under EXCHANGE or an existing one under NOREPLACE before a
-   * directory that would go into itself, a target that is an
-   * ancestor of the source before the types. Where only one of the two applies, the core must find it by itself.
+   * The order of do_renameat2: a missing target under EXCHANGE or an existing one under NOREPLACE before a directory that
+   * would go into itself, a target that is an ancestor of the source before the types. Where only one of the two
+   * applies, the core must find it by itself.
    */
   #renameChecks(a: Parent, b: Parent, flags: number): void {
     const source = this.#walk.lookupMaybe(a.ino, a.name);
@@ -363,7 +368,8 @@ export class CoreClient implements PosixClient {
       if (bytes.length === 0) throw new PosixError('ENOENT', 'symlink');
       if (bytes.length > 4095) throw new PosixError('ENAMETOOLONG', 'symlink');
       const { ino, name } = this.#newName(path, false);
-      this.#walk.keep(this.#walk.ask(() => this.#walk.vfs.symlink(this.#walk.caller, ino, name, bytes)));
+      const { vfs, caller } = this.#walk;
+      this.#walk.keep(this.#walk.askWith(bytes, (lent) => vfs.symlink(caller, ino, name, lent)));
     });
   }
   readlink(path: Path): Buffer {
@@ -417,7 +423,8 @@ export class CoreClient implements PosixClient {
       const key = this.#xattrName(name);
       if (value.length > XATTR_SIZE_MAX) throw new PosixError('E2BIG', 'setxattr');
       const ino = this.#xattrInode(path, name, true);
-      this.#walk.ask(() => this.#walk.vfs.setxattr(this.#walk.caller, ino, key, value, flags, false));
+      const { vfs, caller } = this.#walk;
+      this.#walk.askWith(value, (lent) => vfs.setxattr(caller, ino, key, lent, flags, false));
     });
   }
   #getxattr(path: Path, name: string): Buffer {

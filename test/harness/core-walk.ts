@@ -107,6 +107,16 @@ export class CoreWalk {
     }
   }
 
+  /** As {@link ask} with bytes that are gone afterwards, as the transport's request buffer is: the core has to copy them. */
+  askWith<T>(data: Uint8Array, request: (lent: Buffer) => T): T {
+    const lent = Buffer.from(data);
+    try {
+      return this.ask(() => request(lent));
+    } finally {
+      lent.fill(0xdb);
+    }
+  }
+
   /** A request that answers later. */
   askBarrier(request: (done: Done) => void): void {
     let finished = false;

@@ -24,6 +24,8 @@ export const libc = {
   copyFileRange: c(
     'int64_t copy_file_range(int inFd, void *inOff, int outFd, void *outOff, size_t length, unsigned int flags)',
   ),
+  pwrite: c('int64_t pwrite(int fd, void *data, size_t bytes, int64_t offset)'),
+  posixFadvise: c('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)'),
   syncfs: c('int syncfs(int fd)'),
   utimensat: c('int utimensat(int dir, void *path, void *times, int flags)'),
   futimens: c('int futimens(int fd, void *times)'),

@@ -134,6 +134,8 @@ export interface PosixClient {
   fdatasync(fd: number): void;
   /** syncfs(2) of the filesystem of `fd`. */
   syncfs(fd: number): void;
+  /** Writes the file's data back and drops it from the kernel's cache, so that the next read asks the filesystem. */
+  evict(fd: number): void;
 
   stat(path: Path): FileStat;
   lstat(path: Path): FileStat;

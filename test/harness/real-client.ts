@@ -19,6 +19,7 @@ import {
 const AT_FDCWD = -100;
 const AT_SYMLINK_FOLLOW = 0x400;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const POSIX_FADV_DONTNEED = 4;
 const UTIME_NOW = 0x3fffffffn;
 const UTIME_OMIT = 0x3ffffffen;
 const XATTR_BYTES_MAX = 65536;
@@ -112,6 +113,10 @@ export class RealClient implements PosixClient {
     return buffer.subarray(0, fs.readSync(fd, buffer, 0, length, position ?? null));
   }
   write(fd: number, data: Uint8Array, position?: number): number {
+    if (position !== undefined && !Number.isSafeInteger(position)) {
+      // Node would take such a position for none at all.
+      return check(libc.pwrite(fd, data, data.length, BigInt(position)), 'pwrite');
+    }
     return fs.writeSync(fd, data, 0, data.length, position ?? null);
   }
   truncate(path: Path, size: number): void {
@@ -142,6 +147,11 @@ export class RealClient implements PosixClient {
   }
   syncfs(fd: number): void {
     check(libc.syncfs(fd), 'syncfs');
+  }
+
+  evict(fd: number): void {
+    fs.fsyncSync(fd);
+    libc.posixFadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
   }
 
   stat(path: Path): FileStat {

@@ -144,7 +144,8 @@ const explain = (wanted: string, got: string): string => {
   if (wanted.length < 100 && got.length < 100) return `wanted ${brief(wanted)}, got ${brief(got)}`;
   let i = 0;
   while (i < wanted.length && wanted[i] === got[i]) i++;
-  return `lengths ${wanted.length - 3}/${got.length - 3}, first difference at ${i - 3}: wanted ${wanted.charCodeAt(i)}, got ${got.charCodeAt(i)}`;
+  const lengths = `lengths ${wanted.length - 3}/${got.length - 3}`;
+  return `${lengths}, at ${i - 3}: wanted ${wanted.charCodeAt(i)}, got ${got.charCodeAt(i)}`;
 };
 
 /** The whole tree, by the model's paths. */

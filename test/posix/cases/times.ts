@@ -106,23 +106,29 @@ export const timeCases: Family = {
       },
     },
     {
-      name: 'relatime: a read moves an atime not later than mtime, then not again',
+      // Through FUSE only the filesystem counts accesses, and it sees no read that the kernel's cache serves.
+      name: 'relatime: an uncached read moves an atime not later than mtime, then not again',
       run(c) {
         const f = c.p('f');
+        const read = (): void =>
+          withFd(c, f, O.RDONLY, (fd) => {
+            c.fs.evict(fd);
+            c.fs.read(fd, 10);
+          });
         put(c, f, 'abc');
         const day = 86_400n * NS;
         const now = c.fs.stat(f).mtimeNs;
         c.fs.utimens(f, now - 2n * NS, now - NS);
         const before = c.fs.stat(f).atimeNs;
         tick();
-        text(c, f);
+        read();
         const first = c.fs.stat(f).atimeNs;
         c.t.ok(first > before, 'older than mtime: moved');
         tick();
-        text(c, f);
+        read();
         c.t.equal(c.fs.stat(f).atimeNs, first, 'newer: stays');
         c.fs.utimens(f, now - 2n * day, now - 3n * day);
-        text(c, f);
+        read();
         c.t.ok(c.fs.stat(f).atimeNs >= first, 'older than a day: moved');
       },
     },
