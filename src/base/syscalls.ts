@@ -36,6 +36,8 @@ export interface Syscalls {
   clockGettime(clock: number, timespec: Address): number;
   fsync(fd: number): number;
   fdatasync(fd: number): number;
+  /** Offset and count 0: the whole file. */
+  syncFileRange(fd: number, offset: number, count: number, flags: number): number;
   flock(fd: number, operation: number): number;
   /** Ends the process at once: no exit handlers, no flushing. */
   exitNow(code: number): void;
@@ -58,6 +60,7 @@ export const POLLIN = 1;
 export const POLLERR = 8;
 export const POLLHUP = 16;
 export const POLLNVAL = 32;
+export const SYNC_FILE_RANGE_WRITE = 2;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
 export const LOCK_UN = 8;
@@ -113,6 +116,7 @@ const load = (): Syscalls => {
     clockGettime: bind('int clock_gettime(int clock, uint64_t timespec)'),
     fsync: bind('int fsync(int fd)'),
     fdatasync: bind('int fdatasync(int fd)'),
+    syncFileRange: bind('int sync_file_range(int fd, int64_t offset, int64_t count, unsigned int flags)'),
     flock: bind('int flock(int fd, int operation)'),
     exitNow: bind('void _exit(int code)'),
     memmove: bind('uint64_t memmove(void *destination, void *source, size_t count)'),

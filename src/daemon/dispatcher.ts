@@ -89,6 +89,7 @@ export class Dispatcher {
       pollUs: config.pollUs,
       nextDeadlineMs: () => Math.min(this.#core.deadlineMs, this.#finishUntilMs),
       onDeadline: () => this.#onDeadline(),
+      expectsWake: () => this.#core.txgs.barrierPending,
     });
     this.#loop.add(this.#session);
     if (this.#core.orphansReaped > 0) {

@@ -6,7 +6,7 @@
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Failure } from './failure.js';
+import { errorCode, Failure } from './failure.js';
 import { isAlive, type ProcessIdentity } from './process-identity.js';
 import { isPrivate, makeRuntimeDir, nameOf, runtimeDirsOf, type Surroundings } from './places.js';
 
@@ -82,8 +82,18 @@ export const listEntries = (uid: number, here: Surroundings): Registered[] =>
     .filter((directory) => isPrivate(directory, uid))
     .flatMap((directory) => readDirectory(directory));
 
+/** The names in a directory; none in one that is another user's (root's, seen by an ordinary user) or has gone. */
+const namesIn = (directory: string): string[] => {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (['EACCES', 'ENOENT'].includes(errorCode(error))) return [];
+    throw error;
+  }
+};
+
 const readDirectory = (directory: string): Registered[] =>
-  readdirSync(directory)
+  namesIn(directory)
     .filter((name) => name.endsWith('.json'))
     .flatMap((name) => {
       const file = join(directory, name);

@@ -4,22 +4,32 @@
  */
 import { FsError } from '../base/errno.js';
 import { StoreWriter } from '../store/writer.js';
+import { WalWriteback } from '../store/wal-writeback.js';
 import type { CommitReply, CommitRequest } from './messages.js';
 
-/** A WAL longer than this is folded in when there is nothing else to do… */
-const WAL_SOFT_BYTES = 64 << 20;
-/** …and one longer than this at once. */
+/**
+ * A WAL longer than this is folded in when there is nothing else to do, or while small barriers follow one another: then it is
+ * written over in place again and again, which costs the host far less for each fsync than a file that grows.
+ */
+const WAL_SOFT_BYTES = 16 << 20;
+/** One longer than this is folded in at once. In between, bulk data is written once only while it streams in. */
 const WAL_HARD_BYTES = 1024 << 20;
+/** A group whose WAL frames are fewer than this is a small one. */
+const SMALL_GROUP_BYTES = 256 << 10;
 
 export class Syncer {
   readonly #writer: StoreWriter;
   readonly #pool: Uint8Array;
+  readonly #wal: WalWriteback;
+  #walBytes = 0;
+  #smallBarrier = false;
   checkpoints = 0;
 
   /** Requires the store's lock. Errors: StoreError. */
   constructor(store: string, pool: SharedArrayBuffer) {
     this.#writer = new StoreWriter(store);
     this.#pool = new Uint8Array(pool);
+    this.#wal = new WalWriteback(store);
   }
 
   /** Commits; never throws for a failing store. A failed group may be given again. */
@@ -31,6 +41,10 @@ export class Syncer {
     try {
       this.#writer.commit(request.txg, request.log, request.logBytes, this.#pool, request.barrier);
       walBytes = this.#writer.walBytes();
+      const grown = walBytes - this.#walBytes;
+      this.#walBytes = walBytes;
+      this.#smallBarrier = request.barrier && grown < SMALL_GROUP_BYTES;
+      if (!request.barrier && grown >= SMALL_GROUP_BYTES) this.#wal.start();
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
       errno = error.errno;
@@ -49,8 +63,9 @@ export class Syncer {
   /** Folds the WAL in if it is long: `idle` says that nobody waits. Returns what went wrong, or ''. */
   checkpoint(idle: boolean): string {
     try {
-      if (this.#writer.walBytes() < (idle ? WAL_SOFT_BYTES : WAL_HARD_BYTES)) return '';
+      if (this.#walBytes < (idle || this.#smallBarrier ? WAL_SOFT_BYTES : WAL_HARD_BYTES)) return '';
       this.#writer.checkpoint('passive');
+      this.#walBytes = this.#writer.walBytes();
       this.checkpoints++;
       return '';
     } catch (error) {
@@ -61,6 +76,7 @@ export class Syncer {
   /** Folds everything in and closes: one file is left. Returns errno (0: done) and the reason. */
   close(): { errno: number; reason: string } {
     try {
+      this.#wal.close();
       this.#writer.close();
       return { errno: 0, reason: '' };
     } catch (error) {

@@ -48,6 +48,9 @@ export interface TxgOptions {
   syncIntervalMs: number;
 }
 
+/** Pages of a group that is committed in well under a millisecond. */
+const SMALL_GROUP_PAGES = 64;
+
 type Done = (error: FsError | undefined) => void;
 
 export class Txgs {
@@ -118,8 +121,10 @@ export class Txgs {
     return this.#dirtyVnodes.length + this.#dirtyNames.length;
   }
 
-  get busy(): boolean {
-    return this.#sealed !== undefined;
+  /** A small group is being committed and somebody waits for it: the answer will be here soon. */
+  get barrierPending(): boolean {
+    const group = this.#sealed;
+    return group !== undefined && group.barrier && group.frames.length <= SMALL_GROUP_PAGES;
   }
 
   /**

@@ -22,8 +22,14 @@ export interface DeviceLoopOptions {
    */
   nextDeadlineMs?: () => number;
   onDeadline?: () => void;
+  /**
+   * True while another thread is about to ring the eventfd with an answer that a client waits for: then the loop looks out for
+   * it for up to EXPECTED_LOOK_MS, since meanwhile nobody else wants this core.
+   */
+  expectsWake?: () => boolean;
 }
 
+const EXPECTED_LOOK_MS = 0.5;
 /** Requests of one session in a row before others, wakes and deadlines are looked at. */
 const BATCH = 32;
 /** struct pollfd: int fd; short events; short revents: two words. */
@@ -36,6 +42,8 @@ export class DeviceLoop {
   readonly #spin: SpinPolicy;
   readonly #nextDeadlineMs: () => number;
   readonly #onDeadline: () => void;
+  readonly #expectsWake: () => boolean;
+  #onWake: () => void = () => undefined;
   readonly #counter = new Uint32Array(2);
   readonly #counterAddress = addressOf(this.#counter);
   readonly #sessions: KernelSession[] = [];
@@ -45,10 +53,11 @@ export class DeviceLoop {
   /** Times that the loop went to sleep. */
   sleeps = 0;
 
-  constructor({ wakeFd, pollUs, nextDeadlineMs, onDeadline }: DeviceLoopOptions) {
+  constructor({ wakeFd, pollUs, nextDeadlineMs, onDeadline, expectsWake }: DeviceLoopOptions) {
     this.#wakeFd = wakeFd;
     this.#spin = new SpinPolicy(pollUs / 1000);
     this.#nextDeadlineMs = nextDeadlineMs ?? (() => Infinity);
+    this.#expectsWake = pollUs > 0 && expectsWake !== undefined ? expectsWake : () => false;
     this.#onDeadline = onDeadline ?? (() => undefined);
     this.#rebuildPollfds();
   }
@@ -68,6 +77,7 @@ export class DeviceLoop {
 
   /** `onWake`: the eventfd was written to. `onIdle`: there is nothing to do; called before each sleep. */
   run(onWake: () => void, onIdle?: () => void): void {
+    this.#onWake = onWake;
     while (!this.#stopped) {
       if (this.#takeWake()) onWake();
       if (performance.now() >= this.#nextDeadlineMs()) this.#onDeadline();
@@ -101,7 +111,8 @@ export class DeviceLoop {
 
   /** Looks for a request or a wake without sleeping, for as long as the policy allows. True if there was one. */
   #lookBusily(): boolean {
-    const budgetMs = this.#spin.budgetMs();
+    const expected = this.#expectsWake();
+    const budgetMs = expected ? EXPECTED_LOOK_MS : this.#spin.budgetMs();
     if (budgetMs <= 0) return false;
     const startMs = performance.now();
     const endMs = startMs + budgetMs;
@@ -110,9 +121,13 @@ export class DeviceLoop {
         this.#spin.found();
         return true;
       }
+      if (expected && this.#takeWake()) {
+        this.#onWake();
+        return true;
+      }
       if (this.#stopped || performance.now() >= endMs) break;
     }
-    this.#spin.missed();
+    if (!expected) this.#spin.missed();
     return false;
   }
 

@@ -182,7 +182,8 @@ void t.test('the lock does not disturb SQLite locks of this process', (t) => {
   t.equal(refusal(() => lockStore(path)).code, 'locked');
   lock.release();
   const other = `const D=require('better-sqlite3');const d=new D(process.argv[1],{timeout:0});d.pragma('locking_mode=EXCLUSIVE');
-    try{d.exec('BEGIN EXCLUSIVE; UPDATE counters SET txg=1; COMMIT');d.pragma('journal_mode=DELETE');console.log('taken')}catch(e){console.log(e.code)}`;
+    try{d.exec('BEGIN EXCLUSIVE; UPDATE counters SET txg=1; COMMIT');d.pragma('journal_mode=DELETE');
+    console.log('taken')}catch(e){console.log(e.code)}`;
   const child = spawnSync(process.execPath, ['-e', other, path], { encoding: 'utf8', timeout: 20_000 });
   t.match(child.stdout, /SQLITE_BUSY/, 'another process sees the shared lock of our connection');
   rig.writer.close();
