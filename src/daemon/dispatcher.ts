@@ -61,8 +61,6 @@ export class Dispatcher {
       },
       readOnly: config.readOnly,
       noatime: config.noatime,
-      forcedUid: config.forcedUid,
-      forcedGid: config.forcedGid,
       hostFreeBytes: hostFree(config.store),
     });
     this.#session = new KernelSession({
@@ -73,6 +71,8 @@ export class Dispatcher {
         ...defaultSessionOptions,
         attrTtlMs: config.attrTtlMs,
         entryTtlMs: config.entryTtlMs,
+        forcedUid: config.forcedUid,
+        forcedGid: config.forcedGid,
         writebackCache: config.writebackCache,
         traceFile: config.traceFile,
       },

@@ -21,18 +21,26 @@ import type {
   XattrRecord,
 } from './types.js';
 
+const SCAN_ROWS =
+  'SELECT name, ino, type, cookie FROM dirent INDEXED BY dirent_cookie ' +
+  'WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?';
+/**
+ * The same rows as one text: ino/type/cookie/name/ino/… No name contains a slash. A row a call costs some 2.5 µs in
+ * better-sqlite3, most of it for the Buffer of the name; this a fraction of it.
+ */
+const SCAN_TEXT = `SELECT group_concat(ino || '/' || type || '/' || cookie || '/' || name, '/') FROM (${SCAN_ROWS})`;
+/** Anything else might have been bytes that are not UTF-8: those rows are read one by one. */
+// eslint-disable-next-line no-control-regex
+const ASCII = /^[\x01-\x7f]*$/;
+
 const SUM_PAGES = 'SELECT coalesce(sum(pages), 0) FROM chunk_map WHERE ino = ? AND idx >= ? AND idx < ?';
 
 function prepareAll(db: Database.Database) {
   return {
     inode: db.prepare(`SELECT ${INODE_COLUMNS.join(', ')} FROM inode WHERE ino = ?`).raw(),
     dirent: db.prepare('SELECT ino, type, cookie FROM dirent WHERE parent = ? AND name = ?').raw(),
-    scan: db
-      .prepare(
-        'SELECT name, ino, type, cookie FROM dirent INDEXED BY dirent_cookie ' +
-          'WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?',
-      )
-      .raw(),
+    scan: db.prepare(SCAN_ROWS).raw(),
+    scanText: db.prepare(SCAN_TEXT).pluck(),
     symlink: db.prepare('SELECT target FROM symlink WHERE ino = ?').pluck(),
     inline: db.prepare('SELECT data FROM inline_data WHERE ino = ?').pluck(),
     hasInline: db.prepare('SELECT 1 FROM inline_data WHERE ino = ?').pluck(),
@@ -46,6 +54,21 @@ function prepareAll(db: Database.Database) {
     xattrs: db.prepare('SELECT name, value FROM xattr WHERE ino = ? ORDER BY name').raw(),
     orphans: db.prepare('SELECT ino FROM orphan ORDER BY ino').pluck(),
   };
+}
+
+/** Rows of {@link SCAN_TEXT}. Names are ASCII here, and so their own byte form. */
+function parseScan(text: string): DirentRecord[] {
+  const parts = text.split('/');
+  const rows: DirentRecord[] = [];
+  for (let i = 0; i + 3 < parts.length; i += 4) {
+    rows.push({
+      name: parts[i + 3] as ByteName,
+      ino: asIno(Number(parts[i])),
+      type: Number(parts[i + 1]),
+      cookie: Number(parts[i + 2]),
+    });
+  }
+  return rows;
 }
 
 export interface ReaderOptions {
@@ -123,6 +146,9 @@ export class SqliteStoreReader implements StoreReader {
 
   scanDirents(parent: Ino, afterCookie: number, limit: number): DirentRecord[] {
     try {
+      const text = this.#sql.scanText.get(parent, afterCookie, limit) as string | null;
+      if (text === null) return [];
+      if (ASCII.test(text)) return parseScan(text);
       const rows = this.#sql.scan.all(parent, afterCookie, limit) as [Buffer, number, number, number][];
       return rows.map((row) => ({
         name: byteNameOf(row[0]),

@@ -255,6 +255,8 @@ export class Txgs {
       if (vp.inStore || vp.logged) this.#log.deleteInode(vp.ino);
       vp.inStore = false;
       vp.logged = false;
+      vp.attrDirty = false;
+      vp.linkDirty = false;
       return;
     }
     if (vp.attrDirty) {

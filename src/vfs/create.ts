@@ -34,8 +34,8 @@ const newInode = (fs: FsState, caller: Caller, dvp: Vnode, wanted: NewInode): Vn
   const vp = fs.vnodes.getnewvnode(fs.mp, fs.allocIno());
   const isDir = (wanted.mode & S_IFMT) === S_IFDIR;
   const sgid = (dvp.mode & S_ISGID) !== 0;
-  vp.uid = fs.options.forcedUid ?? caller.uid;
-  vp.gid = fs.options.forcedGid ?? (sgid ? dvp.gid : caller.gid);
+  vp.uid = caller.uid;
+  vp.gid = sgid ? dvp.gid : caller.gid;
   vp.rdev = wanted.rdev;
   vp.nlink = isDir ? 2 : 1;
   if (isDir) {

@@ -15,7 +15,7 @@ import { withVnode, type FsState } from './state.js';
 const DOT = byteName('.');
 const DOTDOT = byteName('..');
 const DT_DIR = 4;
-const BATCH = 128;
+const BATCH = 512;
 
 /** Entries of `dvp` with cookie > `after` in cookie order, as they are now. */
 function* entriesAfter(fs: FsState, dvp: Vnode, after: number): Generator<DirentRecord> {

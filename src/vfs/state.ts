@@ -24,8 +24,6 @@ export const FILE_SIZE_MAX = Number.MAX_SAFE_INTEGER;
 export interface FsOptions {
   readOnly: boolean;
   noatime: boolean;
-  forcedUid: number | undefined;
-  forcedGid: number | undefined;
   /** Bytes free on the host filesystem that holds the store. */
   hostFreeBytes: () => number;
 }

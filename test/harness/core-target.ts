@@ -12,6 +12,7 @@
 import { existsSync } from 'node:fs';
 import { CoreClient } from './core-client.js';
 import type { CreateTestCore } from './core-walk.js';
+import type { TestCoreOptions } from './test-core.js';
 import { VNODEFS_CAPABILITIES } from './mount.js';
 
 export interface CoreTarget {
@@ -23,9 +24,9 @@ const factory = new URL('./test-core.js', import.meta.url);
 /** False in a tree that holds the suite without the core: nothing to test then. */
 export const coreExists = existsSync(factory);
 
-export const openCoreTarget = async (): Promise<CoreTarget> => {
+export const openCoreTarget = async (options?: TestCoreOptions): Promise<CoreTarget> => {
   const { createTestCore } = (await import(factory.href)) as { createTestCore: CreateTestCore };
-  const core = createTestCore();
+  const core = createTestCore(options);
   const client = new CoreClient(core, { ...VNODEFS_CAPABILITIES, permissions: false, openSpecial: false });
   return {
     client,

@@ -11,6 +11,7 @@ import type { Ino } from '../../src/base/ids.js';
 import { type ByteName, byteNameOf, ROOT_INO } from '../../src/base/ids.js';
 import { errnoName, FsError } from '../../src/base/errno.js';
 import { type Attributes, type Caller, type Done, type Vfs, WouldBlock } from '../../src/vfs/api.js';
+import type { TestCoreOptions } from './test-core.js';
 import { type FileStat, NS, type Path, PosixError, S } from './posix-client.js';
 
 const PATH_BYTES_MAX = 4096;
@@ -32,7 +33,7 @@ export interface TestCore {
   /** Unmounts, checks that no vnode, page, handle or lookup is left behind (throws otherwise), removes the store. */
   close(): void;
 }
-export type CreateTestCore = () => TestCore;
+export type CreateTestCore = (options?: TestCoreOptions) => TestCore;
 
 /** Where a walk ended. */
 export interface Place {

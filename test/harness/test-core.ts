@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '../../src/base/clock.js';
+import { Prng } from '../../src/base/prng.js';
 import { lockStore } from '../../src/store/lock.js';
 import { createStore, type MkfsOptions } from '../../src/store/mkfs.js';
 import { checkStore } from '../../src/store/fsck.js';
@@ -24,6 +25,8 @@ export interface TestCoreOptions {
   mkfs?: MkfsOptions;
   noatime?: boolean;
   hostFreeBytes?: number;
+  /** A seed: before each call, at random, groups are sealed and committed, vnodes recycled, invariants checked. */
+  churn?: number;
 }
 
 export class InProcessCore {
@@ -37,6 +40,7 @@ export class InProcessCore {
   readonly #syncer: Syncer;
   readonly #lock;
   readonly #queue: CommitRequest[] = [];
+  readonly #vfs: FileSystem;
 
   constructor(options: TestCoreOptions = {}) {
     this.#dir = options.store === undefined ? mkdtempSync(join(tmpdir(), 'vnodefs-core-')) : undefined;
@@ -55,14 +59,31 @@ export class InProcessCore {
       syncer: { send: (request) => this.#take(request) },
       readOnly: false,
       noatime: options.noatime ?? false,
-      forcedUid: undefined,
-      forcedGid: undefined,
       hostFreeBytes: () => options.hostFreeBytes ?? 1 << 30,
     });
+    this.#vfs = options.churn === undefined ? this.core.fs : this.#churning(options.churn);
   }
 
   get vfs(): FileSystem {
-    return this.core.fs;
+    return this.#vfs;
+  }
+
+  #churning(seed: number): FileSystem {
+    const random = new Prng(seed);
+    let calls = 0;
+    return new Proxy(this.core.fs, {
+      get: (fs, key) => {
+        const value: unknown = Reflect.get(fs, key, fs);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]): unknown => {
+          if (random.int(8) === 0) this.core.txgs.barrier(this.core.txgs.latest, () => undefined);
+          if (random.int(6) === 0) this.advance();
+          this.core.poll();
+          if (++calls % 20 === 0) this.check();
+          return Reflect.apply(value, fs, args);
+        };
+      },
+    });
   }
 
   #take(request: SyncerRequest): void {

@@ -53,6 +53,21 @@ await t.test('the core', { skip: coreExists ? false : 'no core in this tree' }, 
   target.close();
 });
 
+await t.test(
+  'the core with next to no memory',
+  { skip: coreExists ? false : 'no core in this tree' },
+  async (ct) => {
+    for (const seed of SEEDS) {
+      // 8 vnodes and 64 pages: less than one directory of the model. (64: two chunks, what punching a hole may need.)
+      const target = await openCoreTarget({ pages: 64, vnodesMax: 8, churn: seed });
+      const report = runModel(target.client, seed, COUNT);
+      ct.equal(report, undefined, `seed ${seed}, ${COUNT} operations`);
+      if (report !== undefined) ct.comment(report);
+      target.close();
+    }
+  },
+);
+
 await t.test('a mount', (ct) => {
   const mounted = mountStore(ct);
   agree(ct, new RealClient('mount', mounted.mnt, VNODEFS_CAPABILITIES));

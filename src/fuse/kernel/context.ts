@@ -1,6 +1,6 @@
 /** What the request handlers share: one for each session. */
 import type { Vfs } from '../../vfs/api.js';
-import type { Lifetimes } from './encode.js';
+import type { AttrView } from './encode.js';
 import type { Reply } from './reply.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { Request } from './request.js';
@@ -10,7 +10,7 @@ export type Notify = (message: Uint8Array, done: (errno: number) => void) => voi
 export interface HandlerContext {
   readonly vfs: Vfs;
   readonly writer: ReplyWriter;
-  readonly lifetimes: Lifetimes;
+  readonly attrView: AttrView;
   /** Whether STATX is answered at all. */
   readonly birthTimes: boolean;
   /** Known after INIT: bytes of setxattr_in as this kernel sends it. */

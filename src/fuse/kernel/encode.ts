@@ -7,15 +7,27 @@ import { attrOut, dirent, entryOut, openOut, statxOut } from './structs.js';
 const TWO_32 = 4294967296;
 const SECTORS_PER_PAGE = PAGE_BYTES / 512;
 
-/** For how long the kernel may keep what it was told; split as the wire wants it. */
-export interface Lifetimes {
+/** How a mount shows attributes: for how long the kernel may keep them (split as the wire wants it), and whose files they are. */
+export interface AttrView {
+  /** Shown as the owner of everything (`-o uid=`, `gid=`); undefined: the file's own. */
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
   readonly entrySec: number;
   readonly entryNsec: number;
   readonly attrSec: number;
   readonly attrNsec: number;
 }
 
-export const lifetimesOf = (entryTtlMs: number, attrTtlMs: number): Lifetimes => ({
+export interface AttrViewOptions {
+  attrTtlMs: number;
+  entryTtlMs: number;
+  forcedUid: number | undefined;
+  forcedGid: number | undefined;
+}
+
+export const attrViewOf = ({ entryTtlMs, attrTtlMs, forcedUid, forcedGid }: AttrViewOptions): AttrView => ({
+  uid: forcedUid,
+  gid: forcedGid,
   entrySec: Math.floor(entryTtlMs / 1000),
   entryNsec: Math.floor((entryTtlMs % 1000) * 1e6),
   attrSec: Math.floor(attrTtlMs / 1000),
@@ -34,7 +46,7 @@ const ENTRY_TO_ATTR = E.ino;
 const ATTR_OUT_TO_ATTR = attrOut.word.ino;
 
 /** fuse_attr at word `at`; all of its 88 bytes. */
-const putAttr = (words: Uint32Array, at: number, a: Attributes): void => {
+const putAttr = (words: Uint32Array, at: number, a: Attributes, view: AttrView): void => {
   const base = at - ENTRY_TO_ATTR;
   putU64(words, base + E.ino, a.ino);
   putU64(words, base + E.size, a.size);
@@ -47,34 +59,34 @@ const putAttr = (words: Uint32Array, at: number, a: Attributes): void => {
   words[base + E.ctimensec] = a.ctimeNsec;
   words[base + E.mode] = a.mode;
   words[base + E.nlink] = a.nlink;
-  words[base + E.uid] = a.uid;
-  words[base + E.gid] = a.gid;
+  words[base + E.uid] = view.uid ?? a.uid;
+  words[base + E.gid] = view.gid ?? a.gid;
   words[base + E.rdev] = a.rdev;
   words[base + E.blksize] = PAGE_BYTES;
   words[base + E.flags] = 0;
 };
 
 /** attr_out at word `at`. */
-export const putAttrOut = (words: Uint32Array, at: number, a: Attributes, t: Lifetimes): void => {
+export const putAttrOut = (words: Uint32Array, at: number, a: Attributes, t: AttrView): void => {
   putU64(words, at, t.attrSec);
   words[at + attrOut.word.attrValidNsec] = t.attrNsec;
   words[at + attrOut.word.dummy] = 0;
-  putAttr(words, at + ATTR_OUT_TO_ATTR, a);
+  putAttr(words, at + ATTR_OUT_TO_ATTR, a, t);
 };
 
 /** entry_out at word `at`. The generation is always 0: inode numbers are never reused. */
-export const putEntryOut = (words: Uint32Array, at: number, a: Attributes, t: Lifetimes): void => {
+export const putEntryOut = (words: Uint32Array, at: number, a: Attributes, t: AttrView): void => {
   putU64(words, at + E.nodeid, a.ino);
   putU64(words, at + E.generation, 0);
   putU64(words, at + E.entryValid, t.entrySec);
   putU64(words, at + E.attrValid, t.attrSec);
   words[at + E.entryValidNsec] = t.entryNsec;
   words[at + E.attrValidNsec] = t.attrNsec;
-  putAttr(words, at + ENTRY_TO_ATTR, a);
+  putAttr(words, at + ENTRY_TO_ATTR, a, t);
 };
 
 /** An entry_out with nodeid 0: "there is no such name, and you may remember that". */
-export const putNegativeEntry = (words: Uint32Array, at: number, t: Lifetimes): void => {
+export const putNegativeEntry = (words: Uint32Array, at: number, t: AttrView): void => {
   words.fill(0, at, at + (entryOut.size >> 2));
   putU64(words, at + E.entryValid, t.entrySec);
   words[at + E.entryValidNsec] = t.entryNsec;
@@ -126,7 +138,7 @@ const FS_NODUMP_FL = 0x40;
 const STATX_ATTRIBUTES = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL;
 
 /** statx_out at word `at`, all 288 bytes. `rdev` is decoded from the kernel's new_encode_dev form. */
-export const putStatxOut = (words: Uint32Array, at: number, a: Attributes, t: Lifetimes): void => {
+export const putStatxOut = (words: Uint32Array, at: number, a: Attributes, t: AttrView): void => {
   words.fill(0, at, at + (statxOut.size >> 2));
   putU64(words, at, t.attrSec);
   words[at + S.attrValidNsec] = t.attrNsec;
@@ -135,8 +147,8 @@ export const putStatxOut = (words: Uint32Array, at: number, a: Attributes, t: Li
   words[at + S.attributes] = a.flags & STATX_ATTRIBUTES;
   words[at + S.attributesMask] = STATX_ATTRIBUTES;
   words[at + S.nlink] = a.nlink;
-  words[at + S.uid] = a.uid;
-  words[at + S.gid] = a.gid;
+  words[at + S.uid] = t.uid ?? a.uid;
+  words[at + S.gid] = t.gid ?? a.gid;
   words[at + S.mode] = a.mode & 0xffff;
   putU64(words, at + S.ino, a.ino);
   putU64(words, at + S.size, a.size);

@@ -13,7 +13,7 @@ export const getattr: Handler = (cx, req, reply) => {
   const fh = req.u32(getattrIn.word.getattrFlags) & GETATTR_FH ? asFh(req.u64(getattrIn.word.fh)) : undefined;
   const vp = cx.vfs.getattr(req, asIno(req.nodeid), fh);
   try {
-    putAttrOut(cx.writer.words, PAYLOAD_WORD, vp, cx.lifetimes);
+    putAttrOut(cx.writer.words, PAYLOAD_WORD, vp, cx.attrView);
     reply.payload(attrOut.size);
   } finally {
     cx.vfs.vrele(vp);
@@ -25,7 +25,7 @@ export const statx: Handler = (cx, req, reply) => {
   const fh = req.u32(statxIn.word.getattrFlags) & GETATTR_FH ? asFh(req.u64(statxIn.word.fh)) : undefined;
   const vp = cx.vfs.getattr(req, asIno(req.nodeid), fh);
   try {
-    putStatxOut(cx.writer.words, PAYLOAD_WORD, vp, cx.lifetimes);
+    putStatxOut(cx.writer.words, PAYLOAD_WORD, vp, cx.attrView);
     reply.payload(statxOut.size);
   } finally {
     cx.vfs.vrele(vp);
@@ -63,7 +63,7 @@ export const setattr: Handler = (cx, req, reply) => {
   const fh: Fh | undefined = valid & Fattr.FH ? asFh(req.u64(setattrIn.word.fh)) : undefined;
   const vp = cx.vfs.setattr(req, asIno(req.nodeid), fh, changesOf(req, valid));
   try {
-    putAttrOut(cx.writer.words, PAYLOAD_WORD, vp, cx.lifetimes);
+    putAttrOut(cx.writer.words, PAYLOAD_WORD, vp, cx.attrView);
     reply.payload(attrOut.size);
   } finally {
     cx.vfs.vrele(vp);

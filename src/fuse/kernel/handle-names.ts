@@ -28,7 +28,7 @@ import {
  */
 const answerEntry = (cx: HandlerContext, reply: Reply, vp: Attributes): void => {
   try {
-    putEntryOut(cx.writer.words, PAYLOAD_WORD, vp, cx.lifetimes);
+    putEntryOut(cx.writer.words, PAYLOAD_WORD, vp, cx.attrView);
     if (reply.payload(entryOut.size)) cx.vfs.rememberLookup(vp);
   } finally {
     cx.vfs.vrele(vp);
@@ -47,7 +47,7 @@ export const lookup: Handler = (cx, req, reply) => {
   } catch (error) {
     if (!(error instanceof FsError) || error.errno !== Errno.ENOENT || name === '.' || name === '..')
       throw error;
-    putNegativeEntry(cx.writer.words, PAYLOAD_WORD, cx.lifetimes);
+    putNegativeEntry(cx.writer.words, PAYLOAD_WORD, cx.attrView);
     reply.payload(entryOut.size);
     return;
   }
@@ -139,7 +139,7 @@ const answerCreated = (
   const { vp, open } = made;
   try {
     const { words } = cx.writer;
-    putEntryOut(words, PAYLOAD_WORD, vp, cx.lifetimes);
+    putEntryOut(words, PAYLOAD_WORD, vp, cx.attrView);
     putOpenOut(words, PAYLOAD_WORD + (entryOut.size >> 2), open.fh, openFlagsOf(open));
     if (reply.payload(entryOut.size + openOut.size)) cx.vfs.rememberLookup(vp);
     else cx.vfs.release(open.fh);

@@ -45,7 +45,7 @@ export const readdirplus: Handler = (cx, req, reply) => {
     const at = PAYLOAD_WORD + (used >> 2);
     if (attributes === undefined || isDots(name)) words.fill(0, at, at + (entryOut.size >> 2));
     else {
-      putEntryOut(words, at, attributes, cx.lifetimes);
+      putEntryOut(words, at, attributes, cx.attrView);
       cx.vfs.rememberLookup(attributes);
       remembered.push(attributes.ino);
     }

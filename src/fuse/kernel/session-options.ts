@@ -7,6 +7,9 @@ export interface KernelSessionOptions {
   /** How long the kernel may keep attributes and names, in milliseconds. We are the only writer: a day. */
   attrTtlMs: number;
   entryTtlMs: number;
+  /** Shown as the owner and group of every file; undefined: their own. */
+  forcedUid: number | undefined;
+  forcedGid: number | undefined;
   writebackCache: boolean;
   readdirPlus: ReaddirPlus;
   /**
@@ -27,6 +30,8 @@ const DAY_MS = 86_400_000;
 export const defaultSessionOptions: Readonly<KernelSessionOptions> = {
   attrTtlMs: DAY_MS,
   entryTtlMs: DAY_MS,
+  forcedUid: undefined,
+  forcedGid: undefined,
   writebackCache: true,
   readdirPlus: 'auto',
   birthTimes: true,

@@ -15,7 +15,7 @@ import { addressOf, syscalls, type Syscalls } from '../../base/syscalls.js';
 import { type Vfs, WouldBlock } from '../../vfs/api.js';
 import type { HandlerContext } from './context.js';
 import { Deferrals } from './deferrals.js';
-import { type Lifetimes, lifetimesOf } from './encode.js';
+import { type AttrView, attrViewOf } from './encode.js';
 import { handlers } from './handlers.js';
 import { negotiate } from './negotiate.js';
 import {
@@ -60,7 +60,7 @@ export class KernelSession implements HandlerContext {
   readonly fd: number;
   readonly vfs: Vfs;
   readonly writer: ReplyWriter;
-  readonly lifetimes: Lifetimes;
+  readonly attrView: AttrView;
   readonly birthTimes: boolean;
   readonly notify: HandlerContext['notify'];
   setxattrHeadBytes = SETXATTR_IN_COMPAT_BYTES;
@@ -99,7 +99,7 @@ export class KernelSession implements HandlerContext {
     this.#address = addressOf(this.#request.bytes);
     this.#capacity = this.#request.bytes.length;
     this.writer = new ReplyWriter(fd, pool, Math.max(MIN_PAYLOAD_BYTES, this.#maxWriteBytes));
-    this.lifetimes = lifetimesOf(options.entryTtlMs, options.attrTtlMs);
+    this.attrView = attrViewOf(options);
     this.#trace =
       options.traceFile === undefined
         ? null
