@@ -163,6 +163,8 @@ await t.test(
       'bin',
       'test',
       'scripts',
+      'native-notes',
+      'README.md',
     ]) {
       cpSync(join(REPOSITORY, name), join(project, name), { recursive: true });
     }
