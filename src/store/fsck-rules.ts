@@ -102,6 +102,12 @@ const direntRules: FsckRule[] = [
     message: (r) => `entry ${named(r)} has a name that no file may have`,
   },
   {
+    rule: 'dir-size',
+    sql: `SELECT i.ino, i.size AS a, count(d.name) AS b FROM inode i LEFT JOIN dirent d ON d.parent = i.ino
+          WHERE ${TYPE_OF} = 'dir' GROUP BY i.ino HAVING count(d.name) <> i.size`,
+    message: (r) => `directory of ${r.b} entries, size says ${r.a}`,
+  },
+  {
     rule: 'dirent-cookie',
     sql: `SELECT d.parent AS ino, d.name, d.cookie AS a, i.next_cookie AS b FROM dirent d JOIN inode i ON i.ino = d.parent
           WHERE d.cookie < 3 OR d.cookie >= i.next_cookie`,

@@ -30,7 +30,6 @@ const SCAN_ROWS =
  */
 const SCAN_TEXT = `SELECT group_concat(ino || '/' || type || '/' || cookie || '/' || name, '/') FROM (${SCAN_ROWS})`;
 /** Anything else might have been bytes that are not UTF-8: those rows are read one by one. */
-// eslint-disable-next-line no-control-regex
 const ASCII = /^[\x01-\x7f]*$/;
 
 const SUM_PAGES = 'SELECT coalesce(sum(pages), 0) FROM chunk_map WHERE ino = ? AND idx >= ? AND idx < ?';

@@ -44,8 +44,8 @@ const inode = (ino: number, changes: Partial<InodeRecord>): InodeRecord => ({
 });
 
 export const inodes: InodeRecord[] = [
-  base,
-  inode(2, { mode: 0o042770, nlink: 2, parent: 1, nextCookie: 4 }),
+  { ...base, size: 9 },
+  inode(2, { mode: 0o042770, nlink: 2, parent: 1, nextCookie: 4, size: 1 }),
   inode(3, { size: 300, allocPages: 1, nlink: 2, xattrCount: 2 }),
   inode(4, { size: 100_000, allocPages: 6, flags: 0x10 }),
   inode(5, { mode: 0o120777, size: 11 }),

@@ -12,8 +12,8 @@ function soundStore(path: string): void {
   const rig = new WriterRig(path, { chunkBytes: 8192 });
   rig.pool.fill(7);
   const { ops } = rig;
-  ops.putInode(dir(1, 1, { nlink: 3, nextCookie: 7 }));
-  ops.putInode(dir(2, 1, { nextCookie: 4 }));
+  ops.putInode(dir(1, 1, { nlink: 3, nextCookie: 7, size: 4 }));
+  ops.putInode(dir(2, 1, { nextCookie: 4, size: 1 }));
   ops.putInode(file(3, { nlink: 2, size: 100, allocPages: 1, xattrCount: 1 }));
   ops.putInode(file(4, { size: 12000, allocPages: 3 }));
   ops.putInode(file(5, { mode: 0o120777, size: 6 }));
@@ -46,6 +46,7 @@ const damages: [string, ...string[]][] = [
   ['DELETE FROM orphan', 'unreachable'],
   [`DELETE FROM dirent WHERE name = x'64'`, 'unreachable', 'link-count'],
   ['UPDATE inode SET parent = 2 WHERE ino = 2', 'dir-parent'],
+  ['UPDATE inode SET size = 0 WHERE ino = 2', 'dir-size'],
   [`INSERT INTO dirent VALUES (2, x'6c6f6f70', 2, 4, 9)`, 'dir-names', 'dir-parent', 'dirent-cookie'],
   ['DELETE FROM inode WHERE ino = 4', 'dirent-target', 'chunk-owner', 'counters'],
   [`INSERT INTO dirent VALUES (4, x'61', 3, 8, 3)`, 'dirent-parent', 'link-count'],
