@@ -7,7 +7,7 @@ import { askOnce } from '../daemon/control-client.js';
 import { Failure } from '../daemon/failure.js';
 import type { DispatcherStatus } from '../daemon/messages.js';
 import { judge, resolveMountPoint } from '../daemon/mount-point.js';
-import { isOurs, type MountEntry } from '../daemon/mountinfo.js';
+import { isOurs, type MountEntry } from '../base/mountinfo.js';
 import { isAlive } from '../daemon/process-identity.js';
 import { listEntries, type RegistryEntry } from '../daemon/registry.js';
 import { type CliContext, type JsonOption, printResult } from './context.js';

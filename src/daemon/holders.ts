@@ -6,7 +6,7 @@
  * cwd, root and exe, and by the device number in maps. Processes of other users are seen by root only.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import type { MountEntry } from './mountinfo.js';
+import type { MountEntry } from '../base/mountinfo.js';
 
 export type Use = 'open' | 'cwd' | 'root' | 'executing' | 'mapped';
 

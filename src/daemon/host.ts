@@ -6,7 +6,7 @@
  * The programs are coreutils' stat and sync, util-linux's umount and fuse3's fusermount3.
  */
 import { spawn } from 'node:child_process';
-import { readMounts, type MountEntry } from './mountinfo.js';
+import { readMounts, type MountEntry } from '../base/mountinfo.js';
 
 /** What a statfs of a mount point says: `dead` is ENOTCONN, its daemon has gone; `hung` no answer in time. */
 export type Probe =

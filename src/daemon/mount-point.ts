@@ -7,7 +7,7 @@ import { lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errorCode, errorText, Failure } from './failure.js';
 import type { Host } from './host.js';
-import { isOurs, mountAt, ownerOf, type MountEntry } from './mountinfo.js';
+import { isOurs, mountAt, ownerOf, type MountEntry } from '../base/mountinfo.js';
 import type { Surroundings } from './places.js';
 import { isAlive } from './process-identity.js';
 import { findEntry, removeEntry, type Registered } from './registry.js';

@@ -16,7 +16,7 @@ import { asFailure, errorText, Failure } from './failure.js';
 import type { Host } from './host.js';
 import { errorFields, type Log } from './log.js';
 import type { DispatcherConfig, DispatcherStatus } from './messages.js';
-import { isOurs, mountAt } from './mountinfo.js';
+import { isOurs, mountAt } from '../base/mountinfo.js';
 import type { DaemonPorts, StoreClaim } from './ports.js';
 import type { MountSettings } from './settings.js';
 

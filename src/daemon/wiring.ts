@@ -7,7 +7,7 @@ import { createEventFd, EventFdWaker } from '../base/descriptors.js';
 import { syscalls } from '../base/syscalls.js';
 import { MountError } from '../fuse/kernel/mount-error.js';
 import { mountKernel } from '../fuse/kernel/mount.js';
-import { setReadAhead } from '../fuse/kernel/mountinfo.js';
+import { setReadAhead } from '../fuse/kernel/read-ahead.js';
 import { checkStore } from '../store/fsck.js';
 import { lockStore } from '../store/lock.js';
 import { createStore } from '../store/mkfs.js';

@@ -13,7 +13,10 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { MountError } from '../../src/fuse/kernel/mount-error.js';
 import { mountKernel, unmountKernel } from '../../src/fuse/kernel/mount.js';
-import { findMount, setReadAhead } from '../../src/fuse/kernel/mountinfo.js';
+import { mountAt, readMounts, type MountEntry } from '../../src/base/mountinfo.js';
+import { setReadAhead } from '../../src/fuse/kernel/read-ahead.js';
+
+const findMount = (mountpoint: string): MountEntry | undefined => mountAt(readMounts(), mountpoint);
 
 const DAEMON = fileURLToPath(new URL('../support/memory-daemon.js', import.meta.url));
 const NOBODY = 65534;
@@ -136,7 +139,7 @@ await t.test('as root', { skip: isRoot ? false : 'needs root' }, async (t) => {
     const dir = scratch(t);
     const daemon = await start(dir, options);
     t.match(daemon.ready, /^ready 7\.\d+ .*PARALLEL_DIROPS/);
-    t.match(findMount(dir), { type: 'fuse.vnodefs', source: 'memory, of the \\tests', mountpoint: dir });
+    t.match(findMount(dir), { fsType: 'fuse.vnodefs', source: 'memory, of the \\tests', mountpoint: dir });
     t.ok(setReadAhead(dir, 1024));
     const device = findMount(dir)?.device ?? '';
     t.equal(readFileSync(`/sys/class/bdi/${device}/read_ahead_kb`, 'utf8').trim(), '1024');
@@ -161,7 +164,7 @@ await t.test('as an ordinary user', async (t) => {
     chownSync(dir, NOBODY, NOBODY);
   }
   const daemon = await start(dir, {}, uid);
-  t.match(findMount(dir), { type: 'fuse.vnodefs', source: 'memory, of the \\tests' });
+  t.match(findMount(dir), { fsType: 'fuse.vnodefs', source: 'memory, of the \\tests' });
   t.same(
     shell(`umask 022; export TZ=UTC LC_ALL=C; ${everything}`, dir, uid).trimEnd().split('\n'),
     wanted(isRoot ? 'nobody' : userInfo().username),

@@ -8,7 +8,7 @@ import { EXIT_CODES, ExitCode } from '../../../src/cli/exit-codes.js';
 import { main } from '../../../src/cli/main.js';
 import { Failure } from '../../../src/daemon/failure.js';
 import type { Host } from '../../../src/daemon/host.js';
-import type { MountEntry } from '../../../src/daemon/mountinfo.js';
+import type { MountEntry } from '../../../src/base/mountinfo.js';
 import { nameOf } from '../../../src/daemon/places.js';
 import type { FsckReport, StorePort } from '../../../src/daemon/ports.js';
 import { identify } from '../../../src/daemon/process-identity.js';

@@ -4,7 +4,7 @@ import t from 'tap';
 import { Failure } from '../../../src/daemon/failure.js';
 import type { Detached, Host } from '../../../src/daemon/host.js';
 import type { FromDispatcher, ToDispatcher } from '../../../src/daemon/messages.js';
-import type { MountEntry } from '../../../src/daemon/mountinfo.js';
+import type { MountEntry } from '../../../src/base/mountinfo.js';
 import type { DaemonPorts, OnWorkerTrouble } from '../../../src/daemon/ports.js';
 import { MountService } from '../../../src/daemon/service.js';
 import { defaultFlags, defaultTuning } from '../../../src/daemon/settings.js';

@@ -1,8 +1,7 @@
-/** Notifications' bytes, mountinfo lines, and what fusermount3 says. */
+/** Notifications' bytes, and what fusermount3 says. */
 import t from 'tap';
 import { asIno, byteName } from '../../../../src/base/ids.js';
 import { deviceError, fusermountError, mountCallError } from '../../../../src/fuse/kernel/mount-error.js';
-import { findMount, parseMountInfo } from '../../../../src/fuse/kernel/mountinfo.js';
 import {
   encodeDelete,
   encodeInvalEntry,
@@ -25,28 +24,6 @@ await t.test('notifications', (t) => {
   t.match(s.outHeader.decode(prune), { len: 16 + 16 + 16, error: 9 });
   t.match(s.notifyPruneOut.decode(prune, 16), { count: 2 });
   t.equal(s.forgetIn.decode(prune, 40).nlookup, 2 ** 33 + 1);
-  t.end();
-});
-
-await t.test('mountinfo', (t) => {
-  const text = [
-    '22 27 0:20 / /sys rw,nosuid shared:7 master:1 - sysfs sysfs rw',
-    '42 27 0:39 / /mnt/a\\040b\\134c\\303\\244 rw,nosuid - fuse.vnodefs /st\\040ore rw,user_id=0',
-    'garbage',
-    '',
-  ].join('\n');
-  t.same(parseMountInfo(text), [
-    { device: '0:20', mountpoint: '/sys', type: 'sysfs', source: 'sysfs', options: 'rw,nosuid' },
-    {
-      device: '0:39',
-      mountpoint: '/mnt/a b\\cä',
-      type: 'fuse.vnodefs',
-      source: '/st ore',
-      options: 'rw,nosuid',
-    },
-  ]);
-  t.ok(findMount('/'));
-  t.equal(findMount('/no such mount'), undefined);
   t.end();
 });
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isOurs, mountAt, ownerOf, parseMountinfo, readMounts } from '../../../src/daemon/mountinfo.js';
+import { isOurs, mountAt, ownerOf, parseMountinfo, readMounts } from '../../../src/base/mountinfo.js';
 
 const TEXT = [
   '23 28 0:21 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw',
