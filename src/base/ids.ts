@@ -18,8 +18,6 @@ export const ROOT_INO = 1 as Ino;
 
 export const asIno = (n: number): Ino => n as Ino;
 export const asFh = (n: number): Fh => n as Fh;
-export const asChunkId = (n: number): ChunkId => n as ChunkId;
-export const asTxgId = (n: number): TxgId => n as TxgId;
 
 /**
  * A file or xattr name: a string in which each UTF-16 unit is one *byte* (0..255) of the name ("latin1"
@@ -33,5 +31,3 @@ export const byteNameOf = (bytes: Uint8Array, start = 0, end = bytes.length): By
 export const bytesOfName = (name: ByteName): Buffer => Buffer.from(name, 'latin1');
 /** From ordinary text (UTF-8 encoded). */
 export const byteName = (text: string): ByteName => Buffer.from(text, 'utf8').toString('latin1') as ByteName;
-/** For people: UTF-8 decoding, invalid bytes shown as U+FFFD. */
-export const nameText = (name: ByteName): string => Buffer.from(name, 'latin1').toString('utf8');

@@ -57,9 +57,6 @@ export const SOCK_SEQPACKET = 5;
 export const SOCK_CLOEXEC = O_CLOEXEC;
 export const SOCK_NONBLOCK = O_NONBLOCK;
 export const POLLIN = 1;
-export const POLLERR = 8;
-export const POLLHUP = 16;
-export const POLLNVAL = 32;
 export const SYNC_FILE_RANGE_WRITE = 2;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
@@ -70,7 +67,6 @@ export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
 export const MS_NOATIME = 1024;
-export const MNT_FORCE = 1;
 export const MNT_DETACH = 2;
 export const UMOUNT_NOFOLLOW = 8;
 

@@ -30,10 +30,6 @@ export class Wakeup implements WaitChannel {
     };
   }
 
-  get sleeping(): number {
-    return this.#sleepers.size;
-  }
-
   /** Wakes all who sleep now; one who sleeps again from inside its wake is not woken a second time. */
   wakeAll(): void {
     if (this.#sleepers.size === 0) return;

@@ -38,17 +38,13 @@ export class FileSystem implements api.Vfs {
   readonly maxWriteBytes: number;
 
   constructor(vnodes: VnodeCache, txgs: Txgs, reader: StoreReader, clock: Clock, options: FsOptions) {
-    this.mount = new Mount(
-      {
-        loadInode: (ino) => reader.loadInode(ino as Ino),
-        inactive: (vp) => removeOps.inactive(this.state, vp),
-      },
-      reader.superblock.chunkBytes / PAGE_BYTES,
-    );
+    this.mount = new Mount({
+      loadInode: (ino) => reader.loadInode(ino as Ino),
+      inactive: (vp) => removeOps.inactive(this.state, vp),
+    });
     vnodes.addMount(this.mount);
     this.state = new FsState(this.mount, vnodes, txgs, reader, clock, options);
     this.readOnly = options.readOnly;
-    this.mount.readOnly = options.readOnly;
     const eighth = Math.floor(vnodes.bufs.pool.size / 8) * PAGE_BYTES;
     this.maxWriteBytes = Math.max(PAGE_BYTES, Math.min(MAX_WRITE, eighth));
   }

@@ -6,7 +6,7 @@
  * fail. So an operation is in one transaction group wholly, or has not happened.
  */
 import type { Clock } from '../base/clock.js';
-import { FsError, fsError } from '../base/errno.js';
+import { fsError } from '../base/errno.js';
 import { asIno, type Fh, type Ino } from '../base/ids.js';
 import { PAGE_BYTES, type StoreReader } from '../store/types.js';
 import type { Txgs } from '../syncer/txgs.js';
@@ -157,7 +157,3 @@ export const withVnode = <T>(fs: FsState, vp: Vnode, body: (vp: Vnode) => T): T 
     fs.vnodes.vrele(vp);
   }
 };
-
-/** An unexpected exception becomes EIO for the caller of a barrier. */
-export const asFsError = (error: unknown): FsError =>
-  error instanceof FsError ? error : new FsError(5, 'internal', { cause: error });

@@ -95,11 +95,6 @@ export class BufCache {
     return true;
   }
 
-  /** Whether `pages` frames could be had now or by evicting; evicts nothing. */
-  couldReserve(pages: number): boolean {
-    return this.pool.size - this.dirtyPages >= pages;
-  }
-
   #victim(): Buf | undefined {
     const preferCold = this.#cold.size * 4 >= this.#hot.size;
     return preferCold

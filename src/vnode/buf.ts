@@ -58,9 +58,6 @@ export const popcount = (mask: number): number => {
 export const maskOf = (first: number, last: number): number =>
   ((0xffffffff << first) & (0xffffffff >>> (31 - last))) | 0;
 
-/** Index of the highest set bit, -1 for 0. */
-export const highestBit = (mask: number): number => 31 - Math.clz32(mask);
-
 /**
  * Index of the lowest set bit; mask is not 0. To walk a mask: `for (let rest = mask; rest !== 0; rest &= rest -
  * 1)`.

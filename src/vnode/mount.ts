@@ -1,13 +1,11 @@
 /**
- * Mount: one mounted store, after DragonFly's `struct mount` (sys/sys/mount.h), and its busy interlock.
+ * Mount: one mounted store, after DragonFly's `struct mount` (sys/sys/mount.h).
  *
  * INVARIANT: every vnode with mp = this is on the queue exactly once, and queueSize counts them, the syncer
  * vnode excepted.
- * INVARIANT: `unmounting` implies that no vfsBusy succeeds.
  */
 import { asIno } from '../base/ids.js';
 import type { InodeRecord } from '../store/types.js';
-import { Wakeup } from '../base/wait.js';
 import { VFlag, VType, Vnode } from './vnode.js';
 
 /** What the filesystem type does for the vnode layer: the VOPs and VFSOPs that it calls. */
@@ -25,9 +23,6 @@ export interface VnodeScan {
 
 export class Mount {
   readonly ops: MountOps;
-  /** Flags MNT_*: a mount starts read-only (vfs_rootmountalloc) and is made writable once its store is. */
-  readOnly = true;
-  fsid: readonly [number, number] = [0, 0];
   /** mnt_nvnodelist. */
   queueHead: Vnode | undefined = undefined;
   queueTail: Vnode | undefined = undefined;
@@ -36,7 +31,6 @@ export class Mount {
   readonly scans = new Set<VnodeScan>();
   /** mnt_syncer: the LRU placemark of the recycler, itself on the queue. */
   readonly syncer: Vnode;
-  readonly pagesPerChunk: number;
   /**
    * A vnode was reclaimed while the kernel counted lookups of it: from now on a loaded vnode's count may be too
    * low.
@@ -45,16 +39,8 @@ export class Mount {
   /** The root vnode, referenced by the mount from its start to its end. */
   rootVnode: Vnode | undefined = undefined;
 
-  /** MNTK_UNMOUNT. */
-  unmounting = false;
-  /** Shared holds: mnt_lock held shared. */
-  busyCount = 0;
-  /** Slept on by vfsBusy while an unmount runs. */
-  readonly unmountDone = new Wakeup();
-
-  constructor(ops: MountOps, pagesPerChunk: number) {
+  constructor(ops: MountOps) {
     this.ops = ops;
-    this.pagesPerChunk = pagesPerChunk;
     this.syncer = new Vnode(asIno(0));
     this.syncer.flag |= VFlag.VSYSTEM;
     this.syncer.type = VType.VNON;

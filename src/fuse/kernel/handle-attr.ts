@@ -1,23 +1,28 @@
 /** Requests about an inode's attributes: GETATTR, STATX, SETATTR, ACCESS, READLINK, STATFS. */
 import { asFh, asIno, type Fh } from '../../base/ids.js';
 import { fsError } from '../../base/errno.js';
-import type { SetAttributes, TimeChange } from '../../vfs/api.js';
-import type { Handler } from './context.js';
+import type { Attributes, SetAttributes, TimeChange } from '../../vfs/api.js';
+import type { Handler, HandlerContext } from './context.js';
 import { putAttrOut, putStatxOut, putU64 } from './encode.js';
 import { Fattr, GETATTR_FH } from './protocol.js';
 import { PAYLOAD_BYTE, PAYLOAD_WORD } from './reply-writer.js';
+import type { Reply } from './reply.js';
 import type { Request } from './request.js';
 import { accessIn, attrOut, getattrIn, setattrIn, statfsOut, statxIn, statxOut } from './structs.js';
 
-export const getattr: Handler = (cx, req, reply) => {
-  const fh = req.u32(getattrIn.word.getattrFlags) & GETATTR_FH ? asFh(req.u64(getattrIn.word.fh)) : undefined;
-  const vp = cx.vfs.getattr(req, asIno(req.nodeid), fh);
+/** Answers with the attributes of `vp`, and drops the caller's reference to it. */
+const answerAttr = (cx: HandlerContext, reply: Reply, vp: Attributes): void => {
   try {
     putAttrOut(cx.writer.words, PAYLOAD_WORD, vp, cx.attrView);
     reply.payload(attrOut.size);
   } finally {
     cx.vfs.vrele(vp);
   }
+};
+
+export const getattr: Handler = (cx, req, reply) => {
+  const fh = req.u32(getattrIn.word.getattrFlags) & GETATTR_FH ? asFh(req.u64(getattrIn.word.fh)) : undefined;
+  answerAttr(cx, reply, cx.vfs.getattr(req, asIno(req.nodeid), fh));
 };
 
 export const statx: Handler = (cx, req, reply) => {
@@ -61,13 +66,7 @@ const changesOf = (req: Request, valid: number): SetAttributes => {
 export const setattr: Handler = (cx, req, reply) => {
   const valid = req.u32(setattrIn.word.valid);
   const fh: Fh | undefined = valid & Fattr.FH ? asFh(req.u64(setattrIn.word.fh)) : undefined;
-  const vp = cx.vfs.setattr(req, asIno(req.nodeid), fh, changesOf(req, valid));
-  try {
-    putAttrOut(cx.writer.words, PAYLOAD_WORD, vp, cx.attrView);
-    reply.payload(attrOut.size);
-  } finally {
-    cx.vfs.vrele(vp);
-  }
+  answerAttr(cx, reply, cx.vfs.setattr(req, asIno(req.nodeid), fh, changesOf(req, valid)));
 };
 
 export const access: Handler = (cx, req, reply) => {
