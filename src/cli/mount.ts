@@ -2,8 +2,13 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { Failure } from '../daemon/failure.js';
-import { prepareMountPoint, resolveMountPoint, resolveStore } from '../daemon/mount-point.js';
-import { defaultLogFile } from '../daemon/places.js';
+import {
+  prepareMountPoint,
+  refuseOnOwnMount,
+  resolveMountPoint,
+  resolveStore,
+} from '../daemon/mount-point.js';
+import { defaultLogFile, runtimeDir } from '../daemon/places.js';
 import { sendReport, type StartReport } from '../daemon/ready.js';
 import { runDaemon } from '../daemon/run-daemon.js';
 import type { MountSettings } from '../daemon/settings.js';
@@ -110,6 +115,10 @@ export const mount = async (
   const store = resolveStore(storePath, mountpoint);
   const logFile = resolve(parsed.logFile ?? defaultLogFile(mountpoint, context.here));
   const { transport, flags, tuning, logLevel } = parsed;
+  refuseOnOwnMount(logFile, mountpoint, 'the log', 'give another with --log-file');
+  refuseOnOwnMount(runtimeDir(context.here), mountpoint, 'the runtime directory', 'set VNODEFS_RUNTIME_DIR');
+  if (tuning.traceFile !== undefined)
+    refuseOnOwnMount(tuning.traceFile, mountpoint, 'the trace', 'give another with --trace-file');
   const settings: MountSettings = { store, mountpoint, transport, flags, tuning, logFile, logLevel };
   const report = (started: StartReport): void => reportStart(context, settings, given, cleared, started);
   if (given.foreground) {

@@ -153,6 +153,43 @@ const checkDirectory = (mountpoint: string, nonempty: boolean): void => {
     );
 };
 
+interface Identity {
+  dev: number;
+  ino: number;
+}
+
+const identityOf = (path: string): Identity | undefined => {
+  try {
+    const { dev, ino } = lstatSync(path);
+    return { dev, ino };
+  } catch {
+    return undefined; // not there, or not to be entered: then nothing of ours can lie below it either
+  }
+};
+
+/**
+ * True if `path` (absolute; it need not exist) is the directory `mountpoint` or lies below it, by whatever way it is named: a
+ * bind mount shows the same directory under another path. To be asked before mounting.
+ */
+export const liesBelow = (path: string, mountpoint: string): boolean => {
+  const cover = identityOf(mountpoint);
+  for (let current = path; ; current = dirname(current)) {
+    if (current === mountpoint) return true;
+    const here = identityOf(current);
+    if (here !== undefined && here.dev === cover?.dev && here.ino === cover.ino) return true;
+    if (current === dirname(current)) return false;
+  }
+};
+
+/**
+ * A daemon that waits for a file on its own mount waits for itself. Refuses a log, a trace and the like below it.
+ * `what` names the file for the message and says how to put it elsewhere.
+ */
+export const refuseOnOwnMount = (path: string, mountpoint: string, what: string, elsewhere: string): void => {
+  if (liesBelow(path, mountpoint))
+    throw new Failure('mount', `${what} ${path} lies inside the mount point ${mountpoint}: ${elsewhere}`);
+};
+
 /** The store's canonical path; the file itself need not exist. Refuses one that the mount would hide. */
 export const resolveStore = (path: string, mountpoint: string | undefined): string => {
   let store = resolve(path);
@@ -167,10 +204,10 @@ export const resolveStore = (path: string, mountpoint: string | undefined): stri
       throw new Failure('store', `the directory of the store ${path} does not exist: make it first`);
     }
   }
-  if (mountpoint !== undefined && (store === mountpoint || store.startsWith(`${mountpoint}/`)))
+  if (mountpoint !== undefined && liesBelow(store, mountpoint))
     throw new Failure(
       'mount',
-      `the store ${store} lies inside the mount point ${mountpoint}: keep it elsewhere`,
+      `the store ${store} lies inside the mount point ${mountpoint}, which would hide it: keep it elsewhere`,
     );
   return store;
 };

@@ -162,7 +162,7 @@ void t.test('fsck', async (t) => {
 });
 
 void t.test('mount refuses what cannot be a mount point', async (t) => {
-  const dir = t.testdir({ full: { file: '' }, empty: {}, file: '' });
+  const dir = t.testdir({ full: { file: '' }, empty: {}, deep: { er: {} }, file: '' });
   const fakes = { runtimeDir: join(dir, 'run') };
   const cases: [string, string, RegExp][] = [
     [`${dir}/s.db`, `${dir}/missing`, /does not exist: make it with mkdir/],
@@ -170,12 +170,18 @@ void t.test('mount refuses what cannot be a mount point', async (t) => {
     [`${dir}/s.db`, `${dir}/file`, /is not a directory/],
     [`${dir}/s.db`, `${dir}/full`, /is not empty: .*-o nonempty/],
     [`${dir}/empty/s.db`, `${dir}/empty`, /lies inside the mount point/],
+    [`${dir}/deep/er/s.db`, `${dir}/deep`, /not empty/],
+    [`${dir}/empty/s.db`, `${dir}/empty`, /lies inside the mount point/],
   ];
   for (const [store, mountpoint, message] of cases) {
     const { code, err } = await run(fakes, 'mount', store, mountpoint);
     t.equal(code, ExitCode.MOUNT, err);
     t.match(err, message);
   }
+  const own = { code: ExitCode.MOUNT, err: /lies inside the mount point .*: / };
+  const log = ['--log-file', `${dir}/empty/logs/log`];
+  t.match(await run(fakes, 'mount', `${dir}/s.db`, `${dir}/empty`, ...log), own);
+  t.match(await run({ runtimeDir: `${dir}/empty/run` }, 'mount', `${dir}/s.db`, `${dir}/empty`), own);
   const noDirectory = await run(fakes, 'mount', `${dir}/no/s.db`, `${dir}/empty`);
   t.match(noDirectory, { code: ExitCode.STORE, err: /make it first/ });
   const mount8 = await run(fakes, `${dir}/s.db`, `${dir}/missing`, '-o', 'rw,noauto');

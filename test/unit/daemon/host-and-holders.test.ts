@@ -1,7 +1,14 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { describeHolders, findHolders, isBelow, mapsDevice } from '../../../src/daemon/holders.js';
+import {
+  boundSockets,
+  describeHolders,
+  findHolders,
+  isBelow,
+  mapsDevice,
+  mountsBelow,
+} from '../../../src/daemon/holders.js';
 import { readDetached, readProbe, reasonOf, runCommand } from '../../../src/daemon/host.js';
 import { Failure } from '../../../src/daemon/failure.js';
 import { failedReport, parseReport } from '../../../src/daemon/ready.js';
@@ -74,7 +81,7 @@ void t.test('who holds a mount, from /proc', (t) => {
     {
       comm: 'bash\n',
       status: 'Name:\tbash\nUid:\t1000\t1000\n',
-      'fdinfo/3': 'pos:\t0\nmnt_id:\t77\nino:\t5\n',
+      'fdinfo/3': 'pos:\t0\nflags:\t0100002\nmnt_id:\t77\nino:\t5\n',
     },
   );
   add(
@@ -84,32 +91,70 @@ void t.test('who holds a mount, from /proc', (t) => {
       comm: 'prog\n',
       status: 'Uid:\t0\t0\n',
       'fdinfo/4': 'mnt_id:\t771\n',
-      maps: '7f00-7f01 r-xp 0000 00:12c 99    /mnt/a/lib with space\n7f01-7f02 r-xp 0 08:01 5 /lib/x\n',
+      maps:
+        '7f00-7f01 r-xp 0000 00:12c 99    /mnt/a/lib with space\n7f01-7f02 r-xp 0 08:01 5 /lib/x\n' +
+        '7f03-7f04 r-xp 0000 00:12c 98    /mnt/a/prog\n',
     },
   );
   add(12, { cwd: '/mnt/ab', root: '/', exe: '/bin/x' }, { comm: 'x\n' });
-  const holders = findHolders(mount, proc).sort((a, b) => a.pid - b.pid);
+  add(
+    13,
+    { cwd: '/', root: '/', exe: '/bin/y', 'fd/5': 'socket:[4711]', 'fd/6': '/mnt/a/gone (deleted)' },
+    {
+      comm: 'y\n',
+      status: 'Uid:\t4294967\t0\n',
+      'fdinfo/5': 'flags:\t02000002\nmnt_id:\t9\n',
+      'fdinfo/6': 'flags:\t0100000\nmnt_id:\t77\n',
+    },
+  );
+  mkdirSync(join(proc, 'net'));
+  const sockets =
+    'Num       RefCount Protocol Flags    Type St Inode Path\n' +
+    '0000: 00000002 00000000 00010000 0001 01 4711 /mnt/a/s ock\n0000: 00000003 00000000 00000000 0001 03 4712\n' +
+    '0000: 00000002 00000000 00010000 0001 01  99 /run/other\n';
+  writeFileSync(join(proc, 'net/unix'), sockets);
+  t.strictSame([...boundSockets(sockets, '/mnt/a')], [['4711', '/mnt/a/s ock']]);
+  const holders = findHolders(mount, proc).map((holder) => ({ ...holder, user: '' }));
   t.strictSame(holders, [
     {
       pid: 10,
       command: 'bash',
       uid: 1000,
+      user: '',
       uses: [
+        { use: 'writing', path: '/mnt/a/f' },
         { use: 'cwd', path: '/mnt/a/x' },
-        { use: 'open', path: '/mnt/a/f' },
       ],
     },
     {
       pid: 11,
       command: 'prog',
       uid: 0,
+      user: '',
       uses: [
         { use: 'executing', path: '/mnt/a/prog' },
         { use: 'mapped', path: '/mnt/a/lib with space' },
       ],
     },
+    {
+      pid: 13,
+      command: 'y',
+      uid: 4294967,
+      user: '',
+      uses: [
+        { use: 'reading', path: '/mnt/a/gone (deleted)' },
+        { use: 'socket', path: '/mnt/a/s ock' },
+      ],
+    },
   ]);
-  t.equal(describeHolders(holders, 1), 'bash (pid 10, cwd /mnt/a/x) and 1 more');
+  t.strictSame(
+    findHolders(mount, proc).map(({ user }) => user),
+    [findHolders(mount, proc)[0].user, 'root', '4294967'],
+  );
+  const named = [{ ...holders[0], user: 'ann' }, holders[1]];
+  t.equal(describeHolders(named, 1), 'bash (pid 10 of ann, writing /mnt/a/f) and 1 more');
+  const below = { ...mount, mountId: 78, mountpoint: '/mnt/a/sub' };
+  t.strictSame(mountsBelow(mount, [mount, below, { ...below, mountpoint: '/mnt/ab' }]), ['/mnt/a/sub']);
   t.equal(mapsDevice('8:1'), '08:01');
   t.ok(isBelow('/mnt/a', '/mnt/a') && isBelow('/x', '/') && !isBelow('/mnt/ab', '/mnt/a'));
   t.end();
