@@ -1,6 +1,7 @@
 /** What dispatcher and syncer say to each other, by MessagePort; file data goes through the shared page pool. */
 
 import type { MessagePort } from 'node:worker_threads';
+import type { SyncerLimits } from './syncer.js';
 
 /** workerData of src/syncer/syncer-worker.ts. */
 export interface SyncerWorkerData {
@@ -11,6 +12,8 @@ export interface SyncerWorkerData {
   wakeFd: number;
   /** Carries SyncerRequest in, SyncerReply out. */
   dispatcher: MessagePort;
+  /** For tests: other bounds of the WAL than the usual ones. */
+  limits?: SyncerLimits;
 }
 
 /** Dispatcher → syncer. `log` is transferred, not copied; it is an encoded TxgOps sequence (store/txg-log.ts). */

@@ -16,10 +16,10 @@ const LOOK_OUT_MS = 0.2;
 /** Requests taken that way before the event loop (timers) has its turn. */
 const LOOK_OUTS_MAX = 1000;
 
-const { store, readOnly, pool, wakeFd, dispatcher } = workerData as SyncerWorkerData;
+const { store, readOnly, pool, wakeFd, dispatcher, limits } = workerData as SyncerWorkerData;
 const waker = new EventFdWaker(wakeFd);
 // A read-only mount has no writer: only the closing is asked of it.
-const syncer = readOnly ? undefined : new Syncer(store, pool);
+const syncer = readOnly ? undefined : new Syncer(store, pool, limits);
 let lookOutWanted = false;
 let idleTimer: NodeJS.Timeout | undefined;
 

@@ -7,13 +7,16 @@ import { StoreWriter } from '../store/writer.js';
 import { WalWriteback } from '../store/wal-writeback.js';
 import type { CommitReply, CommitRequest } from './messages.js';
 
-/**
- * A WAL longer than this is folded in when there is nothing else to do, or while small barriers follow one another: then it is
- * written over in place again and again, which costs the host far less for each fsync than a file that grows.
- */
-const WAL_SOFT_BYTES = 16 << 20;
-/** One longer than this is folded in at once. In between, bulk data is written once only while it streams in. */
-const WAL_HARD_BYTES = 1024 << 20;
+export interface SyncerLimits {
+  /**
+   * A WAL longer than this is folded in when there is nothing else to do, or while small barriers follow one another: then it is
+   * written over in place again and again, which costs the host far less for each fsync than a file that grows.
+   */
+  walSoftBytes: number;
+  /** One longer than this is folded in at once. In between, bulk data is written once only while it streams in. */
+  walHardBytes: number;
+}
+const LIMITS: SyncerLimits = { walSoftBytes: 16 << 20, walHardBytes: 1024 << 20 };
 /** A group whose WAL frames are fewer than this is a small one. */
 const SMALL_GROUP_BYTES = 256 << 10;
 
@@ -21,12 +24,14 @@ export class Syncer {
   readonly #writer: StoreWriter;
   readonly #pool: Uint8Array;
   readonly #wal: WalWriteback;
+  readonly #limits: SyncerLimits;
   #walBytes = 0;
   #smallBarrier = false;
   checkpoints = 0;
 
   /** Requires the store's lock. Errors: StoreError. */
-  constructor(store: string, pool: SharedArrayBuffer) {
+  constructor(store: string, pool: SharedArrayBuffer, limits = LIMITS) {
+    this.#limits = limits;
     this.#writer = new StoreWriter(store);
     this.#pool = new Uint8Array(pool);
     this.#wal = new WalWriteback(store);
@@ -63,7 +68,8 @@ export class Syncer {
   /** Folds the WAL in if it is long: `idle` says that nobody waits. Returns what went wrong, or ''. */
   checkpoint(idle: boolean): string {
     try {
-      if (this.#walBytes < (idle || this.#smallBarrier ? WAL_SOFT_BYTES : WAL_HARD_BYTES)) return '';
+      const { walSoftBytes, walHardBytes } = this.#limits;
+      if (this.#walBytes < (idle || this.#smallBarrier ? walSoftBytes : walHardBytes)) return '';
       this.#writer.checkpoint('passive');
       this.#walBytes = this.#writer.walBytes();
       this.checkpoints++;
