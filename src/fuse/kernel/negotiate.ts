@@ -11,6 +11,8 @@ import { initIn, initInExt } from './structs.js';
 export type ReaddirPlus = 'auto' | 'always' | 'never';
 
 export interface NegotiationWishes {
+  /** The newest 7.x to speak, for experiments and for tests of what older kernels get; else {@link PROTOCOL_MINOR}. */
+  minorMax: number;
   writebackCache: boolean;
   readdirPlus: ReaddirPlus;
   /** The largest WRITE that we take: bytes, whole pages. */
@@ -24,7 +26,6 @@ export interface NegotiationWishes {
   congestionThreshold: number;
 }
 
-/** `minor` is the first version of the protocol that has the flag. */
 interface InitFlag {
   readonly name: string;
   readonly bit: number;
@@ -147,6 +148,23 @@ export type Negotiation =
   | { kind: 'other-major' }
   | { kind: 'refused'; errno: number; reason: string };
 
+/** The 7.x in which the flags from this bit on came (include/uapi/linux/fuse.h, the history at its top); others are older. */
+const FLAG_MINORS: readonly (readonly [bit: number, minor: number])[] = [
+  [42, 43],
+  [41, 42],
+  [40, 41],
+  [37, 40],
+  [36, 39],
+  [34, 38],
+  [30, 36],
+  [28, 33],
+  [27, 32],
+];
+
+/** The first 7.x that has the flag, or {@link PROTOCOL_MINOR_MIN} for those that all kernels here have. */
+export const flagMinor = (bit: number): number =>
+  FLAG_MINORS.find(([first]) => bit >= first)?.[1] ?? PROTOCOL_MINOR_MIN;
+
 const isWanted = (entry: InitFlag, wishes: NegotiationWishes): boolean =>
   typeof entry.want === 'boolean' ? entry.want : entry.want(wishes);
 
@@ -168,11 +186,13 @@ export const negotiate = (body: Uint8Array, wishes: NegotiationWishes): Negotiat
   }
   if (has(offer.flags, 0, 30) && body.length >= initInExt.size) offer.flags2 = initInExt.decode(body).flags2;
 
+  const minor = Math.min(offer.minor, PROTOCOL_MINOR, wishes.minorMax);
   let flags = 0;
   let flags2 = 0;
   const features: string[] = [];
   for (const entry of initFlags) {
     if (!has(offer.flags, offer.flags2, entry.bit) || !isWanted(entry, wishes)) continue;
+    if (flagMinor(entry.bit) > minor) continue;
     features.push(entry.name);
     if (entry.bit < 32) flags |= 1 << entry.bit;
     else flags2 |= 1 << (entry.bit - 32);
@@ -180,7 +200,6 @@ export const negotiate = (body: Uint8Array, wishes: NegotiationWishes): Negotiat
   const on = (name: string): boolean => features.includes(name);
   const pagesWanted = Math.max(1, Math.floor(wishes.maxWriteBytes / PAGE_BYTES));
   const maxPages = Math.min(pagesWanted, on('MAX_PAGES') ? MAX_PAGES_KERNEL : MAX_PAGES_DEFAULT);
-  const minor = Math.min(offer.minor, PROTOCOL_MINOR);
   const result: Negotiated = {
     minor,
     flags: flags >>> 0,

@@ -71,6 +71,14 @@ export type OpcodeName = keyof typeof Opcode;
 /** One past the highest opcode known. */
 export const OPCODE_COUNT = 54;
 
+/** How many of them 7.`minor` has: the first number that is none of its opcodes. (include/uapi/linux/fuse.h, history) */
+export const opcodeCount = (minor: number): number => {
+  if (minor >= 45) return OPCODE_COUNT;
+  if (minor >= 39) return Opcode.COPY_FILE_RANGE_64;
+  if (minor >= 37) return Opcode.STATX;
+  return minor >= 34 ? Opcode.TMPFILE : Opcode.SYNCFS;
+};
+
 const opcodeNames: (OpcodeName | undefined)[] = new Array<OpcodeName | undefined>(OPCODE_COUNT).fill(
   undefined,
 );

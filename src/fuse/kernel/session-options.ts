@@ -2,6 +2,7 @@
 import type { Vfs } from '../../vfs/api.js';
 import type { Notify } from './context.js';
 import type { ReaddirPlus } from './negotiate.js';
+import { PROTOCOL_MINOR } from './protocol.js';
 
 export interface KernelSessionOptions {
   /** How long the kernel may keep attributes and names, in milliseconds. We are the only writer: a day. */
@@ -12,6 +13,8 @@ export interface KernelSessionOptions {
   forcedGid: number | undefined;
   writebackCache: boolean;
   readdirPlus: ReaddirPlus;
+  /** The newest 7.x to speak. */
+  minorMax: number;
   /**
    * Answer STATX, so that birth times show. Its price: LOOKUP can't carry a birth time, so the first statx(2)
    * of each inode that asks for one (as
@@ -34,6 +37,7 @@ export const defaultSessionOptions: Readonly<KernelSessionOptions> = {
   forcedGid: undefined,
   writebackCache: true,
   readdirPlus: 'auto',
+  minorMax: PROTOCOL_MINOR,
   birthTimes: true,
   maxReadaheadBytes: 1 << 20,
   maxBackground: 64,

@@ -22,6 +22,7 @@ import {
   bodyBytesMin,
   MIN_READ_BUFFER_BYTES,
   Opcode,
+  opcodeCount,
   OPCODE_COUNT,
   opcodeName,
   PAGE_BYTES,
@@ -77,6 +78,8 @@ export class KernelSession implements HandlerContext {
   readonly #deferrals = new Deferrals((req, reply) => this.#rerun(req, reply));
   readonly #trace: ProtocolTrace | null;
   /** By opcode; the last one counts unknown opcodes. */
+  /** The first opcode that the agreed version doesn't have. */
+  #opcodeEnd = OPCODE_COUNT;
   readonly #counts = new Float64Array(OPCODE_COUNT + 1);
   #malformed = 0;
   #bugs = 0;
@@ -180,7 +183,7 @@ export class KernelSession implements HandlerContext {
       if (this.#state !== 'running') {
         if (opcode === Opcode.INIT) this.#init(req, reply);
         else reply.errno(Errno.EIO);
-      } else if (opcode >= OPCODE_COUNT) {
+      } else if (opcode >= this.#opcodeEnd) {
         reply.errno(Errno.ENOSYS);
       } else if (req.bodyBytes < bodyBytesMin[opcode]) {
         this.#malformed++;
@@ -274,6 +277,7 @@ export class KernelSession implements HandlerContext {
         const { result } = decision;
         initOut.encode(bytes, PAYLOAD_BYTE, result.reply);
         this.setxattrHeadBytes = result.setxattrExt ? setxattrIn.size : SETXATTR_IN_COMPAT_BYTES;
+        this.#opcodeEnd = opcodeCount(result.minor);
         this.#state = 'running';
         reply.payload(initOut.size);
         this.#onInit(`${PROTOCOL_MAJOR}.${result.minor}`, result.features);

@@ -6,9 +6,11 @@ import {
   type Negotiated,
   type NegotiationWishes,
 } from '../../../../src/fuse/kernel/negotiate.js';
+import { opcodeCount } from '../../../../src/fuse/kernel/protocol.js';
 import { initInExt } from '../../../../src/fuse/kernel/structs.js';
 
 const wishes: NegotiationWishes = {
+  minorMax: 45,
   writebackCache: true,
   readdirPlus: 'auto',
   maxWriteBytes: 1 << 20,
@@ -41,6 +43,19 @@ await t.test('the table names each bit once, with a reason', (t) => {
   );
   t.equal(new Set(initFlags.map(({ name }) => name)).size, 43);
   t.ok(initFlags.every(({ why }) => why.length > 5));
+  t.end();
+});
+
+await t.test('a version to stop at: later flags and opcodes are not there', (t) => {
+  const result = accepted(offer(45, ALL, ALL), { ...wishes, minorMax: 31 });
+  t.equal(result.minor, 31);
+  t.equal(result.reply.minor, 31);
+  t.equal(result.flags2, 0);
+  t.ok(result.features.includes('EXPLICIT_INVAL_DATA'));
+  for (const name of ['HANDLE_KILLPRIV_V2', 'SETXATTR_EXT', 'INIT_EXT'])
+    t.notOk(result.features.includes(name), name);
+  t.ok(accepted(offer(45, ALL, ALL), { ...wishes, minorMax: 36 }).features.includes('INIT_EXT'));
+  t.same([45, 44, 39, 38, 37, 36, 34, 33, 31].map(opcodeCount), [54, 53, 53, 52, 52, 51, 51, 50, 50]);
   t.end();
 });
 
