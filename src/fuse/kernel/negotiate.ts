@@ -45,7 +45,7 @@ export const initFlags: readonly InitFlag[] = [
   flag(0, 'ASYNC_READ', true, 'read-ahead requests may overlap'),
   flag(1, 'POSIX_LOCKS', false, 'one mount of a store on one host: the kernel’s own locks are complete'),
   flag(2, 'FILE_OPS', false, 'never implemented by any kernel'),
-  flag(3, 'ATOMIC_O_TRUNC', true, 'open truncates: one request instead of two'),
+  flag(3, 'ATOMIC_O_TRUNC', true, 'open truncates: one request instead of two (with HANDLE_KILLPRIV_V2)'),
   flag(
     4,
     'EXPORT_SUPPORT',
@@ -187,12 +187,15 @@ export const negotiate = (body: Uint8Array, wishes: NegotiationWishes): Negotiat
   if (has(offer.flags, 0, 30) && body.length >= initInExt.size) offer.flags2 = initInExt.decode(body).flags2;
 
   const minor = Math.min(offer.minor, PROTOCOL_MINOR, wishes.minorMax);
+  // Only the second version tells OPEN to drop the set-id bits. Without it the truncation must be a SETATTR of its own, with the mode.
+  const killPrivV2 = has(offer.flags, 0, 28) && flagMinor(28) <= minor;
   let flags = 0;
   let flags2 = 0;
   const features: string[] = [];
   for (const entry of initFlags) {
     if (!has(offer.flags, offer.flags2, entry.bit) || !isWanted(entry, wishes)) continue;
     if (flagMinor(entry.bit) > minor) continue;
+    if (entry.name === 'ATOMIC_O_TRUNC' && !killPrivV2) continue;
     features.push(entry.name);
     if (entry.bit < 32) flags |= 1 << entry.bit;
     else flags2 |= 1 << (entry.bit - 32);
