@@ -24,6 +24,13 @@ export const libc = {
   copyFileRange: c(
     'int64_t copy_file_range(int inFd, void *inOff, int outFd, void *outOff, size_t length, unsigned int flags)',
   ),
+  mmap: c('int64_t mmap(uint64_t at, size_t length, int protection, int flags, int fd, int64_t offset)'),
+  munmap: c('int munmap(uint64_t at, size_t length)'),
+  msync: c('int msync(uint64_t at, size_t length, int flags)'),
+  /** From an address, such as one in a mapping, into bytes of ours; and back. */
+  copyFrom: c('int64_t memcpy(void *to, uint64_t from, size_t length)'),
+  copyTo: c('int64_t memcpy(uint64_t to, void *from, size_t length)'),
+  pipe2: c('int pipe2(void *fds, int flags)'),
   pwrite: c('int64_t pwrite(int fd, void *data, size_t bytes, int64_t offset)'),
   posixFadvise: c('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)'),
   syncfs: c('int syncfs(int fd)'),
@@ -39,6 +46,9 @@ export const libc = {
 /** A path or name as C sees it. */
 export const cString = (path: Path): Buffer =>
   Buffer.concat([typeof path === 'string' ? Buffer.from(path) : path, Buffer.of(0)]);
+
+/** Where bytes of ours lie, for alignment. They don't move. */
+export const addressOf = (bytes: Uint8Array): bigint => BigInt(libc.copyFrom(bytes, 0, 0));
 
 /** The result, or the errno as an error. */
 export const check = (result: Result, call: string): number => {

@@ -92,6 +92,8 @@ export const mountEntries = (options: RunOptions = {}): MountEntry[] =>
 export interface MountOptions extends Pick<RunOptions, 'uid' | 'gid'> {
   /** Further arguments of `vnodefs mount`. */
   args?: readonly string[];
+  /** Added to the environment of the command, and so of the daemon. */
+  env?: Record<string, string>;
 }
 
 /** Lets go of a mount by force. Used when an orderly unmount failed. */
@@ -157,7 +159,7 @@ export class MountedStore {
     watchdog.stdin.on('error', () => undefined);
     this.#release = () => watchdog.stdin.end('done\n');
     const args = ['mount', this.store, this.mnt, ...(this.#options.args ?? [])];
-    const result = cliOk(args, this.as);
+    const result = cliOk(args, { ...this.as, env: { ...this.as.env, ...this.#options.env } });
     this.printed = result.stdout + result.stderr;
     const entry = mountEntries(this.as).find((one) => one.mountpoint === this.mnt);
     if (!entry) throw new Error(`vnodefs status doesn't list ${this.mnt}`);

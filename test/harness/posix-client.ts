@@ -22,6 +22,7 @@ export const O = {
   EXCL: constants.O_EXCL,
   TRUNC: constants.O_TRUNC,
   APPEND: constants.O_APPEND,
+  DIRECT: constants.O_DIRECT,
   DIRECTORY: constants.O_DIRECTORY,
   NOFOLLOW: constants.O_NOFOLLOW,
   SYNC: constants.O_SYNC,

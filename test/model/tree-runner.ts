@@ -10,16 +10,18 @@ const kindOf = (mode: number): string =>
 export class TreeActor {
   readonly #fs: PosixClient;
   readonly #dir: string;
+  readonly #prefix: string;
   readonly #fds = new Map<number, number>();
 
-  constructor(fs: PosixClient, dir: string) {
+  /** `prefix`: of the names in `dir` that are ours; the directory may hold others'. */
+  constructor(fs: PosixClient, dir: string, prefix = '') {
     this.#fs = fs;
     this.#dir = dir;
-    fs.mkdir(dir);
+    this.#prefix = prefix;
   }
 
   #path(path: string): string {
-    return `${this.#dir}/${path}`;
+    return `${this.#dir}/${this.#prefix}${path}`;
   }
   #with<T>(path: string, flags: number, work: (fd: number) => T): T {
     const fd = this.#fs.open(this.#path(path), flags);
@@ -46,9 +48,11 @@ export class TreeActor {
     return describe(kind, s.size, s.nlink, xattrs);
   }
   list(path: string): string[] {
-    return this.#fs
-      .readdir(path === '' ? this.#dir : this.#path(path))
-      .map(String)
+    if (path !== '') return this.#fs.readdir(this.#path(path)).map(String).sort();
+    const names = this.#fs.readdir(this.#dir).map(String);
+    return names
+      .filter((name) => name.startsWith(this.#prefix))
+      .map((name) => name.slice(this.#prefix.length))
       .sort();
   }
   read(path: string, offset: number, length: number): string {
@@ -115,9 +119,13 @@ export class TreeActor {
     this.#fds.delete(handle);
     if (fd !== undefined) this.#fs.close(fd);
   }
-  finish(): void {
+  closeAll(): void {
     for (const handle of [...this.#fds.keys()]) this.#close(handle);
+  }
+  finish(): void {
+    this.closeAll();
     this.#remove('');
+    this.#fs.rmdir(this.#dir);
   }
   #remove(path: string): void {
     for (const name of this.list(path)) {
@@ -125,11 +133,11 @@ export class TreeActor {
       if (kindOf(this.#fs.lstat(this.#path(child)).mode) === 'dir') this.#remove(child);
       else this.#fs.unlink(this.#path(child));
     }
-    this.#fs.rmdir(path === '' ? this.#dir : this.#path(path));
+    if (path !== '') this.#fs.rmdir(this.#path(path));
   }
 }
 
-const outcome = (work: () => string): string => {
+export const outcome = (work: () => string): string => {
   try {
     return `ok ${work()}`;
   } catch (error) {
@@ -140,7 +148,7 @@ const brief = (text: string): string =>
   text.length > 80 ? `${JSON.stringify(text.slice(0, 80))}… (${text.length})` : text;
 
 /** Where two outcomes part, for people. */
-const explain = (wanted: string, got: string): string => {
+export const explain = (wanted: string, got: string): string => {
   if (wanted.length < 100 && got.length < 100) return `wanted ${brief(wanted)}, got ${brief(got)}`;
   let i = 0;
   while (i < wanted.length && wanted[i] === got[i]) i++;
@@ -149,7 +157,7 @@ const explain = (wanted: string, got: string): string => {
 };
 
 /** The whole tree, by the model's paths. */
-const compareWhole = (model: TreeModel, actor: TreeActor): string | undefined => {
+export const compareWhole = (model: TreeModel, actor: TreeActor): string | undefined => {
   const visit = (node: TreeModel['root'], path: string): string | undefined => {
     const [wanted, got] = [[...node.children.keys()].sort().join(' '), actor.list(path).join(' ')];
     if (wanted !== got) return `list of '${path}': wanted ${wanted}, got ${got}`;
@@ -180,7 +188,9 @@ let runs = 0;
 /** Replays a log in a fresh directory. */
 export const replay = (fs: PosixClient, log: readonly Op[], wholeEvery = 200): Difference | undefined => {
   const model = new TreeModel();
-  const actor = new TreeActor(fs, `${fs.root}/model-${runs++}`);
+  const dir = `${fs.root}/model-${runs++}`;
+  fs.mkdir(dir);
+  const actor = new TreeActor(fs, dir);
   try {
     for (const [index, op] of log.entries()) {
       const wanted = outcome(() => model.apply(op));
