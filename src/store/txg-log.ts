@@ -107,7 +107,7 @@ export class TxgEncoder implements TxgOps {
   }
 
   deleteInode(ino: Ino): void {
-    this.#f64[this.#begin(Op.deleteInode, 0, 2) + 1] = ino;
+    this.#inoOnly(Op.deleteInode, ino);
   }
 
   putDirent(parent: Ino, name: ByteName, ino: Ino, type: number, cookie: number): void {
@@ -148,11 +148,11 @@ export class TxgEncoder implements TxgOps {
   }
 
   addOrphan(ino: Ino): void {
-    this.#f64[this.#begin(Op.addOrphan, 0, 2) + 1] = ino;
+    this.#inoOnly(Op.addOrphan, ino);
   }
 
   removeOrphan(ino: Ino): void {
-    this.#f64[this.#begin(Op.removeOrphan, 0, 2) + 1] = ino;
+    this.#inoOnly(Op.removeOrphan, ino);
   }
 
   truncate(ino: Ino, size: number): void {
@@ -198,7 +198,15 @@ export class TxgEncoder implements TxgOps {
     f[at + 3] = counters.allocPages;
   }
 
-  /** Reserves `slots` slots, writes the header, returns the record's first slot. */
+  #inoOnly(op: number, ino: Ino): void {
+    const at = this.#begin(op, 0, 2);
+    this.#f64[at + 1] = ino;
+  }
+
+  /**
+   * Reserves `slots` slots, writes the header, returns the record's first slot. May replace the arrays: read `this.#f64`
+   * after the call, not in the expression that holds it (its left side would be evaluated first).
+   */
   #begin(op: number, length: number, slots: number): number {
     const at = this.#at;
     if (at + slots > this.#slots) this.#grow(at + slots);
