@@ -5,7 +5,9 @@
 import { connect, type Socket } from 'node:net';
 import {
   encodeLine,
+  failureOf,
   LineSplitter,
+  type ControlArgs,
   type ControlOp,
   type ControlReply,
   type ControlResults,
@@ -63,7 +65,7 @@ export class ControlClient {
   }
 
   /** `timeoutMs` Infinity waits for as long as the daemon lives. */
-  ask<Op extends ControlOp>(op: Op, timeoutMs: number): Promise<ControlResults[Op]> {
+  ask<Op extends ControlOp>(op: Op, timeoutMs: number, args?: ControlArgs[Op]): Promise<ControlResults[Op]> {
     const id = this.#nextId++;
     return new Promise<ControlResults[Op]>((resolve, reject) => {
       const timer = Number.isFinite(timeoutMs)
@@ -85,7 +87,7 @@ export class ControlClient {
         },
       });
       if (this.#socket.destroyed) this.#fail(new Failure('general', 'the daemon has ended'));
-      else this.#socket.write(encodeLine({ id, op }));
+      else this.#socket.write(encodeLine({ id, op, args }));
     });
   }
 
@@ -98,7 +100,7 @@ export class ControlClient {
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
     if (reply.ok) waiting?.resolve(reply.result);
-    else waiting?.reject(new Failure('general', `the daemon refused: ${reply.error}`));
+    else waiting?.reject(failureOf(reply));
   }
 
   #fail(error: Failure): void {
@@ -112,10 +114,11 @@ export const askOnce = async <Op extends ControlOp>(
   path: string,
   op: Op,
   timeoutMs: number,
+  args?: ControlArgs[Op],
 ): Promise<ControlResults[Op]> => {
   const client = await ControlClient.open(path, timeoutMs);
   try {
-    return await client.ask(op, timeoutMs);
+    return await client.ask(op, timeoutMs, args);
   } finally {
     client.close();
   }

@@ -3,15 +3,31 @@
  * Requests may be
  * answered out of order. The socket is the owner's (and root's) only, by the mode of its directory.
  */
+import { Failure, FAILURE_KINDS, type FailureKind } from './failure.js';
 import type { DispatcherStatus } from './messages.js';
+import type { ReadyReport } from './ready.js';
+import type { MountSettings } from './settings.js';
 
-/** `end` is answered when the daemon has finished: with what became of the last changes. */
-export const CONTROL_OPS = ['status', 'sync', 'end'] as const;
+/**
+ * `end` is answered when the mount has ended: with what became of the last changes. `join` mounts one more store in the same
+ * daemon. All others are about the mount that the socket belongs to.
+ */
+export const CONTROL_OPS = ['status', 'sync', 'end', 'join'] as const;
 export type ControlOp = (typeof CONTROL_OPS)[number];
 
+/** `args` are for the operation to judge: they come from another process. */
 export interface ControlRequest {
   id: number;
   op: ControlOp;
+  args?: unknown;
+}
+
+/** What each operation takes; `undefined`: nothing. */
+export interface ControlArgs {
+  status: undefined;
+  sync: undefined;
+  end: undefined;
+  join: MountSettings;
 }
 
 /** How the daemon ended; `errno` 0 when everything is on disk. */
@@ -24,10 +40,18 @@ export interface ControlResults {
   status: DispatcherStatus;
   sync: EndResult;
   end: EndResult;
+  join: ReadyReport;
 }
 
 export type ControlReply =
-  { id: number; ok: true; result: ControlResults[ControlOp] } | { id: number; ok: false; error: string };
+  | { id: number; ok: true; result: ControlResults[ControlOp] }
+  | { id: number; ok: false; error: string; failure?: FailureKind };
+
+/** The failure that a reply tells of; one without a kind is about the request itself. */
+export const failureOf = ({ error, failure }: Extract<ControlReply, { ok: false }>): Failure =>
+  failure !== undefined && FAILURE_KINDS.includes(failure)
+    ? new Failure(failure, error)
+    : new Failure('general', `the daemon refused: ${error}`);
 
 /** A peer whose line grows past this is cut off. */
 export const LINE_BYTES_MAX = 1 << 20;
@@ -57,10 +81,11 @@ export const parseRequest = (line: string): ControlRequest | { id: number; error
     return { id: 0, error: 'not JSON' };
   }
   if (typeof value !== 'object' || value === null) return { id: 0, error: 'not an object' };
-  const { id, op } = value as { id?: unknown; op?: unknown };
+  const { id, op, args } = value as { id?: unknown; op?: unknown; args?: unknown };
   if (typeof id !== 'number') return { id: 0, error: 'no id' };
   const known = CONTROL_OPS.find((name) => name === op);
-  return known === undefined ? { id, error: `unknown request '${String(op)}'` } : { id, op: known };
+  if (known === undefined) return { id, error: `unknown request '${String(op)}'` };
+  return args === undefined ? { id, op: known } : { id, op: known, args };
 };
 
 export const encodeLine = (message: ControlRequest | ControlReply): string => `${JSON.stringify(message)}\n`;

@@ -12,9 +12,10 @@ import {
   type ControlReply,
   type ControlResults,
 } from './control-protocol.js';
-import { errorText } from './failure.js';
+import { errorText, Failure } from './failure.js';
 
-export type ControlHandlers = { [Op in ControlOp]: () => Promise<ControlResults[Op]> };
+/** `args` come from another process: see {@link ControlArgs} for what they should be. */
+export type ControlHandlers = { [Op in ControlOp]: (args: unknown) => Promise<ControlResults[Op]> };
 
 export class ControlServer {
   readonly #handlers: ControlHandlers;
@@ -73,9 +74,12 @@ export class ControlServer {
       reply({ id: request.id, ok: false, error: request.error });
       return;
     }
-    this.#handlers[request.op]().then(
+    this.#handlers[request.op](request.args).then(
       (result) => reply({ id: request.id, ok: true, result }),
-      (error: unknown) => reply({ id: request.id, ok: false, error: errorText(error) }),
+      (error: unknown) => {
+        const failure = error instanceof Failure ? { failure: error.kind } : {};
+        reply({ id: request.id, ok: false, error: errorText(error), ...failure });
+      },
     );
   }
 }

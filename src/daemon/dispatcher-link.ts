@@ -1,16 +1,18 @@
-/** The main thread's end of the conversation with the dispatcher: questions with answers, and events. */
+/** The main thread's end of the conversation with the dispatcher: one {@link DispatcherLink}, on it a {@link MountLink} a mount. */
 import type { MessagePort } from 'node:worker_threads';
 import type { EndResult } from './control-protocol.js';
 import { Failure } from './failure.js';
-import type { DispatcherStatus, FromDispatcher, ToDispatcher } from './messages.js';
+import type { DispatcherStatus, FromDispatcher, FromMount, MountConfig, ToDispatcher } from './messages.js';
 
-export type Finished = Extract<FromDispatcher, { kind: 'finished' }>;
+export type Finished = Extract<FromMount, { kind: 'finished' }>;
+export type LogMessage = Extract<FromMount, { kind: 'log' }>;
 
-export interface LinkEvents {
+/** What the dispatcher says about a mount by itself. */
+export interface MountEvents {
   ready(protocol: string, features: string[]): void;
-  log(message: Extract<FromDispatcher, { kind: 'log' }>): void;
+  refused(error: Error): void;
+  log(message: LogMessage): void;
   finished(message: Finished): void;
-  fatal(message: string, stack: string): void;
 }
 
 interface Pending {
@@ -18,20 +20,60 @@ interface Pending {
   reject: (error: Failure) => void;
 }
 
+const errorOf = (message: string, stack: string): Error => {
+  const error = new Error(message);
+  if (stack !== '') error.stack = stack;
+  return error;
+};
+
 export class DispatcherLink {
   readonly #port: MessagePort;
   readonly #wake: () => void;
-  readonly #events: LinkEvents;
+  readonly #onFatal: (error: Error) => void;
+  readonly #mounts = new Map<number, MountLink>();
+  #lastMount = 0;
+
+  /** `wake` writes to the dispatcher's eventfd: it follows every message. */
+  constructor(port: MessagePort, wake: () => void, onFatal: (error: Error) => void) {
+    this.#port = port;
+    this.#wake = wake;
+    this.#onFatal = onFatal;
+    port.on('message', (message: FromDispatcher) => this.#receive(message));
+  }
+
+  /** Has the dispatcher serve one more mount; `events` tell how it goes. The device and `syncer` are the dispatcher's now. */
+  add(config: MountConfig, syncer: MessagePort, events: MountEvents): MountLink {
+    const mount = ++this.#lastMount;
+    const link = new MountLink(mount, events, (message) => this.#send(message));
+    this.#mounts.set(mount, link);
+    this.#send({ kind: 'add', mount, config, syncer }, [syncer]);
+    return link;
+  }
+
+  #send(message: ToDispatcher, transfer: MessagePort[] = []): void {
+    this.#port.postMessage(message, transfer);
+    this.#wake();
+    if (message.kind === 'drop') this.#mounts.delete(message.mount);
+  }
+
+  #receive(message: FromDispatcher): void {
+    if (message.kind === 'fatal') this.#onFatal(errorOf(message.message, message.stack));
+    else this.#mounts.get(message.mount)?.receive(message);
+  }
+}
+
+export class MountLink {
+  readonly #mount: number;
+  readonly #events: MountEvents;
+  readonly #send: (message: ToDispatcher) => void;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #closed = false;
 
-  /** `wake` writes to the dispatcher's eventfd: it follows every message. */
-  constructor(port: MessagePort, wake: () => void, events: LinkEvents) {
-    this.#port = port;
-    this.#wake = wake;
+  constructor(mount: number, events: MountEvents, send: (message: ToDispatcher) => void) {
+    this.#mount = mount;
     this.#events = events;
-    port.on('message', (message: FromDispatcher) => this.#receive(message));
+    this.#send = send;
   }
 
   status(): Promise<DispatcherStatus> {
@@ -45,15 +87,19 @@ export class DispatcherLink {
 
   /** The mount point has been detached: commit, close, and say 'finished'. */
   finish(): void {
-    this.#send({ kind: 'finish' });
+    if (!this.#closed) this.#send({ kind: 'finish', mount: this.#mount });
   }
 
-  /** No more answers will come: questions still open fail. */
+  /** No more answers are wanted: questions still open fail. */
   close(): void {
     this.#closed = true;
     for (const { reject } of this.#pending.values()) reject(new Failure('general', 'the mount has ended'));
     this.#pending.clear();
-    this.#port.close();
+  }
+
+  /** After {@link close}: both sides forget the mount, whatever it still holds. Requires that its syncer has closed its store, or ended. */
+  drop(): void {
+    this.#send({ kind: 'drop', mount: this.#mount });
   }
 
   #ask(kind: 'status' | 'sync'): Promise<DispatcherStatus | EndResult> {
@@ -61,26 +107,21 @@ export class DispatcherLink {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
-      this.#send({ kind, id });
+      this.#send({ kind, mount: this.#mount, id });
     });
   }
 
-  #send(message: ToDispatcher): void {
-    if (this.#closed) return;
-    this.#port.postMessage(message);
-    this.#wake();
-  }
-
-  #receive(message: FromDispatcher): void {
+  receive(message: FromMount): void {
+    if (this.#closed && message.kind !== 'log') return;
     switch (message.kind) {
       case 'ready':
         return this.#events.ready(message.protocol, message.features);
+      case 'refused':
+        return this.#events.refused(errorOf(message.message, message.stack));
       case 'log':
         return this.#events.log(message);
       case 'finished':
         return this.#events.finished(message);
-      case 'fatal':
-        return this.#events.fatal(message.message, message.stack);
       case 'status':
         return this.#answer(message.id, message.status);
       case 'synced':

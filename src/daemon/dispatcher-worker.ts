@@ -1,19 +1,15 @@
-/** The dispatcher's thread. Whatever goes wrong in it is told to the main thread, which ends the mount. */
+/** The dispatcher's thread. Whatever goes wrong in it is told to the main thread, which ends all mounts. */
 import { workerData } from 'node:worker_threads';
 import { Dispatcher } from './dispatcher.js';
 import type { FromDispatcher } from './messages.js';
 import type { DispatcherWorkerData } from './workers.js';
 
 const data = workerData as DispatcherWorkerData;
-const { main, syncer, notifier } = data;
 
 try {
   new Dispatcher(data).run();
-  main.close();
-  syncer.close();
-  notifier.close();
 } catch (error) {
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   const report: FromDispatcher = { kind: 'fatal', message, stack: stack ?? '' };
-  main.postMessage(report);
+  data.main.postMessage(report);
 }

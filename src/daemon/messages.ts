@@ -3,17 +3,24 @@
  * write of 8 bytes to the dispatcher's eventfd, since the dispatcher sleeps in poll(2).
  */
 
-/** How the dispatcher thread is started (workerData). */
+import type { MessagePort } from 'node:worker_threads';
+
+/** What the mounts of a daemon share; settled when its first one is made. */
 export interface DispatcherConfig {
-  store: string;
-  mountpoint: string;
-  /** The open /dev/fuse descriptor, already mounted. */
-  deviceFd: number;
   /** eventfd(2) that wakes the dispatcher. */
   wakeFd: number;
   /** pagesMax * 4096 bytes. */
   pool: SharedArrayBuffer;
   vnodesMax: number;
+  /** Poll this long before sleeping, at most, in microseconds; 0 sleeps at once. */
+  pollUs: number;
+}
+
+export interface MountConfig {
+  store: string;
+  mountpoint: string;
+  /** The open /dev/fuse descriptor, already mounted. The dispatcher has it closed when the mount has ended. */
+  deviceFd: number;
   syncIntervalMs: number;
   readOnly: boolean;
   noatime: boolean;
@@ -23,28 +30,44 @@ export interface DispatcherConfig {
   /** Kernel cache lifetimes in milliseconds; the default is a day. */
   attrTtlMs: number;
   entryTtlMs: number;
-  /** Poll this long before sleeping, at most, in microseconds; 0 sleeps at once. */
-  pollUs: number;
   writebackCache: boolean;
   traceFile: string | undefined;
 }
 
+/** `mount` is the daemon's own number for a mount: never used again. */
 export type ToDispatcher =
-  | { kind: 'status'; id: number }
-  | { kind: 'sync'; id: number }
+  /** Serve one more. `syncer` (transferred) carries SyncerRequest out, SyncerReply in. Answered by 'ready' or 'refused'. */
+  | { kind: 'add'; mount: number; config: MountConfig; syncer: MessagePort }
+  | { kind: 'status'; mount: number; id: number }
+  | { kind: 'sync'; mount: number; id: number }
   /** Seal, commit as a barrier, close the store, and answer 'finished': the mount point has been detached. */
-  | { kind: 'finish' };
+  | { kind: 'finish'; mount: number }
+  /** The mount has been given up and its syncer has ended: forget it, whatever it still holds. Not answered. */
+  | { kind: 'drop'; mount: number };
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-export type FromDispatcher =
+/** About one mount. */
+export type FromMount =
   /** INIT has been answered: the mount serves requests. `protocol` like "7.45". */
-  | { kind: 'ready'; protocol: string; features: string[] }
-  | { kind: 'status'; id: number; status: DispatcherStatus }
-  | { kind: 'synced'; id: number; errno: number; reason: string }
-  | { kind: 'log'; level: LogLevel; message: string; fields: Record<string, unknown> }
-  /** Everything is committed and the store is closed (errno 0), or could not be. The daemon exits now. */
-  | { kind: 'finished'; errno: number; reason: string; cause: 'unmounted' | 'aborted' | 'asked' }
+  | { kind: 'ready'; mount: number; protocol: string; features: string[] }
+  /** The store can't be used: nothing is left of the mount in the dispatcher. */
+  | { kind: 'refused'; mount: number; message: string; stack: string }
+  | { kind: 'status'; mount: number; id: number; status: DispatcherStatus }
+  | { kind: 'synced'; mount: number; id: number; errno: number; reason: string }
+  | { kind: 'log'; mount: number; level: LogLevel; message: string; fields: Record<string, unknown> }
+  /** Everything is committed and the store is closed (errno 0), or could not be. */
+  | {
+      kind: 'finished';
+      mount: number;
+      errno: number;
+      reason: string;
+      cause: 'unmounted' | 'aborted' | 'asked';
+    };
+
+export type FromDispatcher =
+  | FromMount
+  /** The thread has failed: no mount is served any more. */
   | { kind: 'fatal'; message: string; stack: string };
 
 /** Shown by `vnodefs status --json` under each mount, beside mountpoint, store, pid and transport. */

@@ -5,6 +5,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Superblock } from '../store/types.js';
+import type { SyncerWorkerData } from '../syncer/messages.js';
 import type { DispatcherConfig } from './messages.js';
 import type { MountFlags } from './settings.js';
 
@@ -73,19 +74,28 @@ export interface System {
   exit(code: number): never;
 }
 
-export interface RunningWorkers {
-  /** Our end of the channel to the dispatcher. */
-  dispatcher: MessagePort;
-}
-
-/** Called at most once: a worker threw, or ended when it should not have. */
+/** Called when a worker threw, or ended when it should not have; perhaps more than once. */
 export type OnWorkerTrouble = (error: Error) => void;
 
-export type StartWorkers = (config: DispatcherConfig, onTrouble: OnWorkerTrouble) => RunningWorkers;
+/** Starts dispatcher and notifier; returns our end of the channel to the dispatcher. */
+export type StartDispatcher = (config: DispatcherConfig, onTrouble: OnWorkerTrouble) => MessagePort;
+
+export interface RunningSyncer {
+  /** The dispatcher's end of the channel to the syncer, to be transferred. */
+  dispatcher: MessagePort;
+  /** Ends the thread, if it hasn't ended; resolves when it has. One that is inside a system call ends after it. */
+  stop(): Promise<void>;
+}
+
+export type StartSyncer = (
+  config: Omit<SyncerWorkerData, 'dispatcher'>,
+  onTrouble: OnWorkerTrouble,
+) => RunningSyncer;
 
 export interface DaemonPorts {
   store: StorePort;
   mounter: Mounter;
   system: System;
-  startWorkers: StartWorkers;
+  startDispatcher: StartDispatcher;
+  startSyncer: StartSyncer;
 }

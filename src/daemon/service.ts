@@ -11,16 +11,16 @@
  *             unless detaching failed (which is logged).
  */
 import type { EndResult } from './control-protocol.js';
-import { DispatcherLink, type Finished } from './dispatcher-link.js';
+import type { Finished, LogMessage, MountLink } from './dispatcher-link.js';
 import { asFailure, errorText, Failure } from './failure.js';
 import type { Host } from './host.js';
 import { errorFields, type Log } from './log.js';
-import type { DispatcherConfig, DispatcherStatus } from './messages.js';
+import type { DispatcherStatus, MountConfig } from './messages.js';
 import { isOurs, mountAt } from '../base/mountinfo.js';
 import type { DaemonPorts, StoreClaim } from './ports.js';
 import type { MountSettings } from './settings.js';
+import type { DaemonThreads, MountThreads } from './threads.js';
 
-const PAGE_BYTES = 4096;
 const EIO = 5;
 
 /** Injected so that tests need not wait. */
@@ -56,11 +56,12 @@ export class MountService {
   readonly #ports: DaemonPorts;
   readonly #host: Host;
   readonly #log: Log;
+  readonly #threads: DaemonThreads;
   readonly #limits: ServiceLimits;
   #state: 'starting' | 'running' | 'stopping' | 'ended' = 'starting';
   #resolveEnded!: (end: End) => void;
   #claim: StoreClaim | undefined;
-  #link: DispatcherLink | undefined;
+  #served: MountThreads | undefined;
   #startFailed: ((error: Failure) => void) | undefined;
   /** Device number of our mount: so that we never detach what somebody mounted there later. */
   #device: string | undefined;
@@ -70,12 +71,14 @@ export class MountService {
     ports: DaemonPorts,
     host: Host,
     log: Log,
+    threads: DaemonThreads,
     limits: ServiceLimits = DEFAULT_LIMITS,
   ) {
     this.#settings = settings;
     this.#ports = ports;
     this.#host = host;
     this.#log = log;
+    this.#threads = threads;
     this.#limits = limits;
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
@@ -89,20 +92,17 @@ export class MountService {
     const { store, mountpoint, flags } = this.#settings;
     try {
       this.#claim = this.#ports.store.claim(store, flags.readOnly);
-      const pool = this.#allocatePool();
-      const wakeFd = this.#ports.system.eventfd();
       const source = flags.fsname ?? store;
       const { deviceFd } = this.#ports.mounter.mount({ mountpoint, source, flags });
       const mount = mountAt(this.#host.mounts(), mountpoint);
       this.#device = mount?.device;
-      const protocol = await this.#serve(this.#config(pool, wakeFd, deviceFd));
+      const protocol = await this.#serve(this.#config(deviceFd));
       if (this.#state === 'starting') this.#state = 'running';
       return { created: this.#claim.created, protocol };
     } catch (error) {
       this.#state = 'ended';
       await this.#detachLazily(2_000);
-      this.#link?.close();
-      this.#claim?.release();
+      this.#abandon();
       throw asFailure(error);
     }
   }
@@ -150,32 +150,18 @@ export class MountService {
     this.#end({ exitCode: 1, errno: EIO, reason: `the daemon failed: ${errorText(error)}` });
   }
 
-  #running(): DispatcherLink {
-    if (this.#link === undefined || this.#state === 'starting' || this.#state === 'ended')
+  #running(): MountLink {
+    if (this.#served === undefined || this.#state === 'starting' || this.#state === 'ended')
       throw new Failure('general', 'the mount is not running');
-    return this.#link;
+    return this.#served.link;
   }
 
-  #allocatePool(): SharedArrayBuffer {
-    const { pagesMax } = this.#settings.tuning;
-    try {
-      return new SharedArrayBuffer(pagesMax * PAGE_BYTES);
-    } catch (error) {
-      throw new Failure('usage', `cannot set aside ${pagesMax} pages of memory: give a smaller --pages`, {
-        cause: error,
-      });
-    }
-  }
-
-  #config(pool: SharedArrayBuffer, wakeFd: number, deviceFd: number): DispatcherConfig {
+  #config(deviceFd: number): MountConfig {
     const { store, mountpoint, flags, tuning } = this.#settings;
     return {
       store,
       mountpoint,
       deviceFd,
-      wakeFd,
-      pool,
-      vnodesMax: tuning.vnodesMax,
       syncIntervalMs: tuning.syncIntervalMs,
       readOnly: flags.readOnly,
       noatime: flags.noatime,
@@ -183,14 +169,13 @@ export class MountService {
       forcedGid: tuning.forcedGid,
       attrTtlMs: tuning.attrTtlMs,
       entryTtlMs: tuning.entryTtlMs,
-      pollUs: tuning.pollUs,
       writebackCache: tuning.writebackCache,
       traceFile: tuning.traceFile,
     };
   }
 
-  /** Starts the workers; resolves with the protocol version when the dispatcher has answered INIT. */
-  #serve(config: DispatcherConfig): Promise<string> {
+  /** Has the device served; resolves with the protocol version when the dispatcher has answered INIT. */
+  #serve(config: MountConfig): Promise<string> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () =>
@@ -201,23 +186,20 @@ export class MountService {
         clearTimeout(timer);
         reject(error);
       };
-      const workers = this.#ports.startWorkers(config, (error) => void this.fail(error));
-      this.#link = new DispatcherLink(workers.dispatcher, this.#ports.system.waker(config.wakeFd), {
-        ready: (protocol, features) => {
+      const fail = (error: Error): void => void this.fail(error);
+      const events = {
+        ready: (protocol: string, features: string[]) => {
           clearTimeout(timer);
           this.#startFailed = undefined;
           this.#ports.mounter.settled(config.mountpoint);
           this.#log.write('info', 'mounted', { ...this.#settings, protocol, features });
           resolve(protocol);
         },
-        log: ({ level, message, fields }) => this.#log.write(level, message, fields),
-        finished: (message) => void this.#finished(message),
-        fatal: (message, stack) => {
-          const error = new Error(message);
-          error.stack = stack;
-          void this.fail(error);
-        },
-      });
+        refused: fail,
+        log: ({ level, message, fields }: LogMessage) => this.#log.write(level, message, fields),
+        finished: (message: Finished) => void this.#finished(message),
+      };
+      this.#served = this.#threads.serve(config, events, fail);
     });
   }
 
@@ -230,7 +212,7 @@ export class MountService {
     this.#log.write(errno === 0 ? 'info' : 'error', 'finished', { errno, reason, cause });
     // 'aborted': somebody cut the connection, and the dead mount is still there.
     if (cause === 'aborted') await this.#detachLazily(3_000);
-    this.#end({ exitCode: errno === 0 ? 0 : 1, errno, reason });
+    this.#end({ exitCode: errno === 0 ? 0 : 1, errno, reason }, errno === 0);
   }
 
   async #detachOrderly(): Promise<void> {
@@ -246,12 +228,12 @@ export class MountService {
       const { errno, reason } = await this.#running().sync();
       if (errno !== 0) this.#log.write('error', 'sync failed', { errno, reason });
       await this.#detachLazily(this.#limits.detachMs);
-      this.#link?.finish();
+      this.#served?.link.finish();
       return;
     }
     // Detached, but perhaps still held from another mount namespace: then the dispatcher never sees the end by
     // itself.
-    const notice = setTimeout(() => this.#link?.finish(), this.#limits.noticeMs);
+    const notice = setTimeout(() => this.#served?.link.finish(), this.#limits.noticeMs);
     void this.ended.finally(() => clearTimeout(notice));
   }
 
@@ -275,11 +257,23 @@ export class MountService {
       this.#log.write('error', 'could not detach the mount', { ...detached });
   }
 
-  #end(end: End): void {
+  /** `inOrder`: the syncer has closed the store. */
+  #end(end: End, inOrder = false): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    this.#link?.close();
-    this.#claim?.release();
+    if (inOrder) {
+      this.#served?.link.close();
+      this.#served?.link.drop();
+      this.#claim?.release();
+    } else this.#abandon();
     this.#resolveEnded(end);
+  }
+
+  /** The store stays locked until the syncer, which may still be writing to it, has ended. */
+  #abandon(): void {
+    const claim = this.#claim;
+    this.#served?.link.close();
+    if (this.#served === undefined) claim?.release();
+    else void this.#served.abandon().then(() => claim?.release());
   }
 }

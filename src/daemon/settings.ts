@@ -3,6 +3,8 @@
  * consumes.
  * Paths are absolute and resolved.
  */
+import { Failure } from './failure.js';
+
 export type TransportChoice = 'auto' | 'kernel' | 'fuse-native';
 export const TRANSPORTS: readonly TransportChoice[] = ['auto', 'kernel', 'fuse-native'];
 
@@ -69,3 +71,37 @@ export const defaultTuning = (): Tuning => ({
   syncIntervalMs: 5_000,
   traceFile: undefined,
 });
+
+/** Whether `value` has what `example` has: fields of the same types. Those undefined there may be missing, or a number or text. */
+const isLike = (value: unknown, example: object): boolean => {
+  if (typeof value !== 'object' || value === null) return false;
+  const fields = value as Record<string, unknown>;
+  return Object.entries(example).every(([name, sample]) => {
+    const field = fields[name];
+    if (sample === undefined) return ['undefined', 'string', 'number'].includes(typeof field);
+    return typeof field === typeof sample && (typeof field !== 'number' || field >= 0);
+  });
+};
+
+/** Settings that came from another process as JSON. Throws a usage Failure. */
+export const parseSettings = (value: unknown): MountSettings => {
+  const texts = {
+    store: '',
+    mountpoint: '',
+    transport: '',
+    logFile: '',
+    logLevel: '',
+    flags: {},
+    tuning: {},
+  };
+  const settings = value as MountSettings;
+  const sound =
+    isLike(value, texts) &&
+    isLike(settings.flags, defaultFlags()) &&
+    isLike(settings.tuning, defaultTuning()) &&
+    settings.store.startsWith('/') &&
+    settings.mountpoint.startsWith('/');
+  if (!sound)
+    throw new Failure('usage', 'these are not the settings of a mount: is the daemon of another version?');
+  return settings;
+};

@@ -17,7 +17,7 @@ import { readSuperblock } from '../store/superblock.js';
 import type { Superblock } from '../store/types.js';
 import { Failure, type FailureKind } from './failure.js';
 import type { DaemonPorts, FsckReport, Mounter, NewStore, StoreClaim, StorePort, System } from './ports.js';
-import { workerStarter } from './workers.js';
+import { dispatcherStarter, syncerStarter } from './workers.js';
 
 const KIND_BY_CODE: Partial<Record<StoreErrorCode, FailureKind>> = {
   locked: 'store-in-use',
@@ -113,9 +113,9 @@ export const daemonPorts = (): DaemonPorts => ({
   store: storePort(),
   mounter: kernelMounter,
   system: realSystem(),
-  startWorkers: workerStarter(
+  startDispatcher: dispatcherStarter(
     new URL('./dispatcher-worker.js', import.meta.url),
-    new URL('../syncer/syncer-worker.js', import.meta.url),
     new URL('../fuse/kernel/notifier-worker.js', import.meta.url),
   ),
+  startSyncer: syncerStarter(new URL('../syncer/syncer-worker.js', import.meta.url)),
 });

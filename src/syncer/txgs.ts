@@ -13,10 +13,10 @@
  * INVARIANT: durable <= committed < open; committed = open - 1, or open - 2 while a group is sealed.
  */
 import { assert } from '../base/assert.js';
-import { FsError } from '../base/errno.js';
+import { Errno, FsError } from '../base/errno.js';
 import type { Clock } from '../base/clock.js';
 import type { Ino } from '../base/ids.js';
-import { Wakeup, WouldBlock } from '../base/wait.js';
+import { WouldBlock } from '../base/wait.js';
 import type { StoreCounters, TxgOps } from '../store/types.js';
 import type { Buf } from '../vnode/buf.js';
 import type { NameEntry } from '../vnode/name-cache.js';
@@ -24,6 +24,7 @@ import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
 import type { CommitReply, SyncerRequest } from './messages.js';
 import { SealedGroup } from './sealed-group.js';
+import type { RoomTaker, WriteRoom } from './write-room.js';
 
 /** The encoder of a group's log: see store/txg-log.ts. */
 export interface TxgLog extends TxgOps {
@@ -40,6 +41,8 @@ export interface TxgOptions {
   vnodes: VnodeCache;
   log: TxgLog;
   port: SyncerPort;
+  /** Shared with the other mounts of the daemon. */
+  room: WriteRoom;
   clock: Clock;
   counters: StoreCounters;
   /** Number of the last committed group of the store. */
@@ -53,10 +56,8 @@ const SMALL_GROUP_PAGES = 64;
 
 type Done = (error: FsError | undefined) => void;
 
-export class Txgs {
+export class Txgs implements RoomTaker {
   readonly counters: StoreCounters;
-  /** Slept on by operations that wait for room. */
-  readonly roomMade = new Wakeup();
   openId: number;
   committed: number;
   durable: number;
@@ -71,6 +72,7 @@ export class Txgs {
   readonly #vnodes: VnodeCache;
   readonly #log: TxgLog;
   readonly #port: SyncerPort;
+  readonly #room: WriteRoom;
   readonly #clock: Clock;
   readonly #intervalMs: number;
   /** Dirty frames at which a group is sealed by volume, and at which writers wait. */
@@ -96,6 +98,8 @@ export class Txgs {
     this.#vnodes = options.vnodes;
     this.#log = options.log;
     this.#port = options.port;
+    this.#room = options.room;
+    this.#room.add(this);
     this.#clock = options.clock;
     this.#intervalMs = options.syncIntervalMs;
     this.counters = options.counters;
@@ -134,16 +138,30 @@ export class Txgs {
    */
   admit(pages: number): void {
     if (this.failing !== undefined) throw new FsError(this.failing.errno, 'write-back');
-    const bufs = this.#vnodes.bufs;
+    const { shares } = this.#room;
     const crowded =
-      (pages > 0 && bufs.dirtyPages + pages > this.#dirtyPagesMax && bufs.dirtyPages > 0) ||
-      this.dirtyObjects >= this.#dirtyObjectsMax ||
-      !bufs.reserve(pages);
+      (pages > 0 && this.#pagesCrowded(pages, shares)) ||
+      this.dirtyObjects >= this.#dirtyObjectsMax / shares ||
+      !this.#vnodes.bufs.reserve(pages);
     if (!crowded) return;
+    this.#room.press();
+    this.throttles++;
+    throw new WouldBlock(this.#room.made);
+  }
+
+  #pagesCrowded(pages: number, shares: number): boolean {
+    const { dirtyPages } = this.#vnodes.bufs;
+    if (dirtyPages === 0 || dirtyPages + pages <= this.#dirtyPagesMax) return false;
+    if (shares === 1) return true;
+    const own = this.#openPages + (this.#sealed?.frames.length ?? 0);
+    return own + pages > this.#dirtyPagesMax / shares && own > 0;
+  }
+
+  /** Somebody waits for room: what is open is sealed as soon as the sealed group is committed. */
+  sealSoon(): void {
+    if (!this.#changed) return;
     this.#sealWanted = true;
     this.poll();
-    this.throttles++;
-    throw new WouldBlock(this.roomMade);
   }
 
   #touchOpen(): void {
@@ -304,7 +322,7 @@ export class Txgs {
       this.#finishWaiters(this.durable, undefined);
     }
     this.poll();
-    this.roomMade.wakeAll();
+    this.#room.made.wakeAll();
   }
 
   #finishWaiters(upTo: number, error: FsError | undefined): void {
@@ -330,6 +348,35 @@ export class Txgs {
     if (this.#sealed === undefined || !this.#sealed.barrier || txg > this.#sealed.txg)
       this.#openBarrier = true;
     this.poll();
+  }
+
+  /**
+   * The mount ends without what is not committed: barriers fail, nothing is dirty or held any more. Requires that the syncer has
+   * ended: the frames of a sealed group are free from now on.
+   */
+  abandon(): void {
+    this.#room.remove(this);
+    this.failing ??= { errno: Errno.EIO, reason: 'the mount has ended' };
+    this.#finishWaiters(Infinity, new FsError(Errno.EIO, 'the mount has ended'));
+    this.#sealed?.settle(this.#vnodes);
+    this.#sealed = undefined;
+    for (const entry of this.#dirtyNames) {
+      if (entry.dirtyTxg === this.openId) entry.dvp.dirtyNames--;
+      entry.dirtyTxg = 0;
+    }
+    for (const vp of this.#dirtyVnodes) {
+      for (const buf of vp.dirtyBufs ?? []) if (!buf.dead) this.#vnodes.bufs.destroy(buf);
+      vp.dirtyBufs = undefined;
+      vp.attrDirty = false;
+      vp.onDirtyList = false;
+      this.#vnodes.vdrop(vp);
+      if (vp.removed && vp.holdCount === 0) this.#vnodes.vgone(vp);
+    }
+    this.#dirtyVnodes = [];
+    this.#dirtyNames = [];
+    this.#orphans.clear();
+    this.#openPages = 0;
+    this.#changed = false;
   }
 
   /**

@@ -1,61 +1,67 @@
 /**
- * Puts a core together: caches, transaction groups and filesystem over one store. Knows no thread and no
- * transport: whoever
- * runs it provides the syncer's port and calls {@link Core.poll} when {@link Core.deadlineMs} has come.
+ * Puts one mount together: transaction groups and filesystem over one store, on the caches that all mounts share. Knows no
+ * thread and no transport: whoever runs it provides the syncer's port and calls {@link Core.poll} when
+ * {@link Core.deadlineMs} has come.
  */
-import type { Clock } from '../base/clock.js';
 import { TxgEncoder } from '../store/txg-log.js';
 import { openReader, type SqliteStoreReader } from '../store/reader.js';
 import { Txgs, type SyncerPort } from '../syncer/txgs.js';
-import { BufCache } from '../vnode/buf-cache.js';
-import { NameCache } from '../vnode/name-cache.js';
-import { PagePool } from '../vnode/page-pool.js';
-import { VnodeCache } from '../vnode/vnode-cache.js';
-import { Vnlru } from '../vnode/vnlru.js';
+import type { PagePool } from '../vnode/page-pool.js';
+import type { VnodeCache } from '../vnode/vnode-cache.js';
+import type { Vnlru } from '../vnode/vnlru.js';
 import { FileSystem } from './filesystem.js';
+import type { Shared } from './shared.js';
 import type { FsOptions } from './state.js';
 
 export interface CoreOptions extends FsOptions {
   store: string;
-  pool: SharedArrayBuffer;
-  vnodesMax: number;
   syncIntervalMs: number;
-  clock: Clock;
   syncer: SyncerPort;
 }
 
-/** Clean name entries a vnode of the budget, at most: names are small, and a negative one has no vnode. */
-const NAMES_PER_VNODE = 4;
-const NAMES_MIN = 64;
-
 export class Core {
-  readonly pool: PagePool;
-  readonly vnodes: VnodeCache;
-  readonly vnlru: Vnlru;
+  readonly shared: Shared;
   readonly txgs: Txgs;
   readonly fs: FileSystem;
   readonly orphansReaped: number;
   readonly #reader: SqliteStoreReader;
 
-  /** Opens the store for reading and loads the root. Errors: StoreError, FsError. */
-  constructor(options: CoreOptions) {
+  /** Opens the store for reading and loads the root. Errors: StoreError, FsError; then nothing is left in `shared`. */
+  constructor(shared: Shared, options: CoreOptions) {
+    const { vnodes, clock, room } = shared;
+    this.shared = shared;
     this.#reader = openReader(options.store);
-    this.pool = new PagePool(options.pool);
-    const names = new NameCache(Math.max(NAMES_MIN, options.vnodesMax * NAMES_PER_VNODE));
-    this.vnodes = new VnodeCache(new BufCache(this.pool), names, options.vnodesMax);
-    this.vnlru = new Vnlru(this.vnodes, () => options.clock.monotonicMs());
     const { txg, ...counters } = this.#reader.counters();
     this.txgs = new Txgs({
-      vnodes: this.vnodes,
+      vnodes,
       log: new TxgEncoder(),
       port: options.syncer,
-      clock: options.clock,
+      room,
+      clock,
       counters,
       committed: txg,
       syncIntervalMs: options.syncIntervalMs,
     });
-    this.fs = new FileSystem(this.vnodes, this.txgs, this.#reader, options.clock, options);
-    this.orphansReaped = this.fs.start().orphans;
+    this.fs = new FileSystem(vnodes, this.txgs, this.#reader, clock, options);
+    try {
+      this.orphansReaped = this.fs.start().orphans;
+    } catch (error) {
+      this.drop();
+      this.#reader.close();
+      throw error;
+    }
+  }
+
+  get pool(): PagePool {
+    return this.shared.pool;
+  }
+
+  get vnodes(): VnodeCache {
+    return this.shared.vnodes;
+  }
+
+  get vnlru(): Vnlru {
+    return this.shared.vnlru;
   }
 
   /** Seals if it is time to, and recycles a slice if there are too many vnodes. */
@@ -71,5 +77,17 @@ export class Core {
   /** Closes the reader. Nothing may be dirty any more. */
   close(): void {
     this.#reader.close();
+  }
+
+  /**
+   * Takes the mount out of the shared caches: what is dirty is given up, every vnode goes, every page frame is free again.
+   * Requires that the syncer has ended (it reads the frames of a sealed group), and that no request is in progress.
+   */
+  drop(): void {
+    this.fs.releaseAll();
+    this.txgs.abandon();
+    const { vnodes } = this.shared;
+    for (const vp of [...vnodes.table(this.fs.mount).values()]) vnodes.vgone(vp);
+    vnodes.removeMount(this.fs.mount);
   }
 }

@@ -15,6 +15,7 @@ import { PAGE_BYTES } from '../../src/store/types.js';
 import type { CommitRequest, SyncerRequest } from '../../src/syncer/messages.js';
 import { Syncer } from '../../src/syncer/syncer.js';
 import { Core } from '../../src/vfs/core.js';
+import { Shared } from '../../src/vfs/shared.js';
 import { checkInvariants } from '../../src/vfs/invariants.js';
 import type { FileSystem } from '../../src/vfs/filesystem.js';
 
@@ -50,12 +51,10 @@ export class InProcessCore {
     this.pool = new Uint8Array(pool);
     this.#lock = lockStore(this.store);
     this.#syncer = new Syncer(this.store, pool);
-    this.core = new Core({
+    const shared = new Shared({ pool, vnodesMax: options.vnodesMax ?? 256, clock: this.clock });
+    this.core = new Core(shared, {
       store: this.store,
-      pool,
-      vnodesMax: options.vnodesMax ?? 256,
       syncIntervalMs: 5000,
-      clock: this.clock,
       syncer: { send: (request) => this.#take(request) },
       readOnly: false,
       noatime: options.noatime ?? false,

@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { main, realContext } from '../../src/cli/main.js';
 import { daemonPorts } from '../../src/daemon/wiring.js';
-import { workerStarter } from '../../src/daemon/workers.js';
+import { dispatcherStarter, syncerStarter } from '../../src/daemon/workers.js';
 
 process.exitCode = await main(process.argv.slice(2), {
   ...realContext(),
@@ -13,10 +13,10 @@ process.exitCode = await main(process.argv.slice(2), {
   loadDaemonPorts: () =>
     Promise.resolve({
       ...daemonPorts(),
-      startWorkers: workerStarter(
+      startDispatcher: dispatcherStarter(
         new URL('./memory-dispatcher.js', import.meta.url),
-        new URL('./idle-worker.js', import.meta.url),
         new URL('../../src/fuse/kernel/notifier-worker.js', import.meta.url),
       ),
+      startSyncer: syncerStarter(new URL('./idle-worker.js', import.meta.url)),
     }),
 });

@@ -1,6 +1,6 @@
 /**
- * A dispatcher worker over a MemoryVfs: lets the daemon's main thread and the command line be tested on a real
- * mount without a store.
+ * A dispatcher worker over a MemoryVfs for each mount: lets the daemon's main thread and the command line be tested on real
+ * mounts without a store.
  */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { FromDispatcher, ToDispatcher } from '../../src/daemon/messages.js';
@@ -11,34 +11,41 @@ import { defaultSessionOptions } from '../../src/fuse/kernel/session-options.js'
 import { MemoryVfs } from './memory-vfs.js';
 
 const { config, main } = workerData as DispatcherWorkerData;
+const { pool, wakeFd, pollUs, vnodesMax } = config;
 const say = (message: FromDispatcher): void => main.postMessage(message);
 
-const vfs = new MemoryVfs(config.pool);
-const loop = new DeviceLoop({ wakeFd: config.wakeFd, pollUs: config.pollUs });
-const finish = (cause: 'unmounted' | 'aborted' | 'asked'): void => {
-  say({ kind: 'finished', errno: 0, reason: '', cause });
-  loop.stop();
-};
-const session = new KernelSession({
-  fd: config.deviceFd,
-  vfs,
-  pool: config.pool,
-  options: { ...defaultSessionOptions },
-  log: (level, message, fields) => say({ kind: 'log', level, message, fields }),
-  onInit: (protocol, features) => say({ kind: 'ready', protocol, features: [...features] }),
-  onEnd: (cause) => finish(cause === 'aborted' ? 'aborted' : 'unmounted'),
-});
-loop.add(session);
+const loop = new DeviceLoop({ wakeFd, pollUs });
+const mounts = new Map<number, { session: KernelSession; vfs: MemoryVfs }>();
+const asked = new Set<number>();
 
-const status = (id: number): FromDispatcher => ({
+const add = (mount: number, fd: number): void => {
+  const vfs = new MemoryVfs(pool);
+  const session = new KernelSession({
+    fd,
+    vfs,
+    pool,
+    options: { ...defaultSessionOptions },
+    log: (level, message, fields) => say({ kind: 'log', mount, level, message, fields }),
+    onInit: (protocol, features) => say({ kind: 'ready', mount, protocol, features: [...features] }),
+    onEnd: (end) => {
+      const cause = asked.has(mount) ? 'asked' : end;
+      say({ kind: 'finished', mount, errno: 0, reason: '', cause });
+    },
+  });
+  mounts.set(mount, { session, vfs });
+  loop.add(session);
+};
+
+const status = (mount: number, id: number, session: KernelSession, vfs: MemoryVfs): FromDispatcher => ({
   kind: 'status',
+  mount,
   id,
   status: {
     state: 'running',
     reason: '',
     protocol: '7.x',
-    vnodes: { resident: 1, max: config.vnodesMax, active: 0 },
-    pages: { resident: 0, dirty: 0, max: config.pool.byteLength / 4096 },
+    vnodes: { resident: 1, max: vnodesMax, active: 0 },
+    pages: { resident: 0, dirty: 0, max: pool.byteLength / 4096 },
     names: 0,
     handles: vfs.handles.size,
     txg: { open: 1, committed: 0, durable: 0 },
@@ -53,8 +60,15 @@ loop.run(() => {
     const received: { message: ToDispatcher } | undefined = receiveMessageOnPort(main);
     if (received === undefined) return;
     const { message } = received;
-    if (message.kind === 'status') say(status(message.id));
-    else if (message.kind === 'sync') say({ kind: 'synced', id: message.id, errno: 0, reason: '' });
-    else finish('asked');
+    const { mount } = message;
+    if (message.kind === 'add') add(mount, message.config.deviceFd);
+    const known = mounts.get(mount);
+    if (known === undefined) continue;
+    if (message.kind === 'status') say(status(mount, message.id, known.session, known.vfs));
+    else if (message.kind === 'sync') say({ kind: 'synced', mount, id: message.id, errno: 0, reason: '' });
+    else if (message.kind === 'finish') {
+      asked.add(mount);
+      known.session.end('aborted');
+    } else if (message.kind === 'drop') mounts.delete(mount);
   }
 });

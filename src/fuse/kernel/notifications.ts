@@ -1,4 +1,8 @@
-/** The dispatcher's side of the notifier thread: sends, and calls back when the kernel has done as it was told. */
+/**
+ * The dispatcher's side of the notifier thread: sends, calls back when the kernel has done as it was told, and closes devices.
+ *
+ * INVARIANT: nothing is sent to a device after {@link Notifications.closeDevice}: its number may be another mount's by then.
+ */
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import type { NotifyReply, NotifyRequest } from './notifier-messages.js';
 
@@ -11,11 +15,16 @@ export class Notifications {
     this.#port = port;
   }
 
-  /** `done` is called from {@link take}, with 0 or an errno. */
-  send(message: Uint8Array, done: (errno: number) => void): void {
-    const request: NotifyRequest = { id: ++this.sent, message };
-    this.#waiting.set(request.id, done);
-    this.#port.postMessage(request);
+  /** Writes a whole notification, as notify.ts encodes it, to the device. `done` is called from {@link take}, with 0 or an errno. */
+  send(deviceFd: number, message: Uint8Array, done: (errno: number) => void): void {
+    const id = ++this.sent;
+    this.#waiting.set(id, done);
+    this.#post({ kind: 'write', id, deviceFd, message });
+  }
+
+  /** Closes the device of a session that has ended, once the notifications before have been written. */
+  closeDevice(deviceFd: number): void {
+    this.#post({ kind: 'close', deviceFd });
   }
 
   /** Takes the answers that have come; after the eventfd was rung. */
@@ -26,5 +35,9 @@ export class Notifications {
       this.#waiting.delete(id);
       done?.(errno);
     }
+  }
+
+  #post(request: NotifyRequest): void {
+    this.#port.postMessage(request);
   }
 }

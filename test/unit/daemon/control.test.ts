@@ -8,6 +8,7 @@ import { askOnce, ControlClient } from '../../../src/daemon/control-client.js';
 import { LINE_BYTES_MAX, LineSplitter, parseRequest } from '../../../src/daemon/control-protocol.js';
 import { ControlServer } from '../../../src/daemon/control-server.js';
 import type { DispatcherStatus } from '../../../src/daemon/messages.js';
+import type { MountSettings } from '../../../src/daemon/settings.js';
 import { Failure } from '../../../src/daemon/failure.js';
 
 /** Not below t.testdir(), whose paths may be too long for a socket. */
@@ -43,10 +44,15 @@ void t.test('questions and answers', async (t) => {
     status: () => Promise.resolve(STATUS),
     sync: () => Promise.reject(new Failure('general', 'disk full')),
     end: () => ended,
+    join: (args) => Promise.reject(new Failure('usage', `not ${JSON.stringify(args)}`)),
   });
   await server.listen(path);
   t.strictSame(await askOnce(path, 'status', 1000), STATUS);
-  await t.rejects(askOnce(path, 'sync', 1000), { message: 'the daemon refused: disk full' });
+  await t.rejects(askOnce(path, 'sync', 1000), { kind: 'general', message: 'disk full' });
+  await t.rejects(askOnce(path, 'join', 1000, { store: '/s' } as MountSettings), {
+    kind: 'usage',
+    message: 'not {"store":"/s"}',
+  });
   const client = await ControlClient.open(path, 1000);
   const late = client.ask('end', Infinity);
   t.strictSame(await client.ask('status', 1000), STATUS, 'answered while another waits');
@@ -63,7 +69,7 @@ void t.test('questions and answers', async (t) => {
 
 void t.test('a daemon that does not answer, and one that goes away', async (t) => {
   const path = socketPath(t);
-  const server = new ControlServer({ status: never, sync: never, end: never });
+  const server = new ControlServer({ status: never, sync: never, end: never, join: never });
   await server.listen(path);
   await t.rejects(askOnce(path, 'status', 50), { kind: 'timed-out', message: /within 0.05 s/ });
   const client = await ControlClient.open(path, 1000);

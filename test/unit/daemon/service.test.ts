@@ -3,11 +3,12 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import t from 'tap';
 import { Failure } from '../../../src/daemon/failure.js';
 import type { Detached, Host } from '../../../src/daemon/host.js';
-import type { FromDispatcher, ToDispatcher } from '../../../src/daemon/messages.js';
+import type { FromDispatcher, FromMount, ToDispatcher } from '../../../src/daemon/messages.js';
 import type { MountEntry } from '../../../src/base/mountinfo.js';
 import type { DaemonPorts, OnWorkerTrouble } from '../../../src/daemon/ports.js';
 import { MountService } from '../../../src/daemon/service.js';
 import { defaultFlags, defaultTuning } from '../../../src/daemon/settings.js';
+import { DaemonThreads } from '../../../src/daemon/threads.js';
 
 const LIMITS = { readyMs: 300, stopMs: 300, detachMs: 100, noticeMs: 30 };
 const MOUNT: MountEntry = {
@@ -29,8 +30,8 @@ interface Script {
 }
 
 const good = (message: ToDispatcher, say: (message: FromDispatcher) => void): void => {
-  if (message.kind === 'sync') say({ kind: 'synced', id: message.id, errno: 0, reason: '' });
-  if (message.kind === 'finish') say({ kind: 'finished', errno: 0, reason: '', cause: 'asked' });
+  if (message.kind === 'sync') say({ kind: 'synced', mount: 1, id: message.id, errno: 0, reason: '' });
+  if (message.kind === 'finish') say({ kind: 'finished', mount: 1, errno: 0, reason: '', cause: 'asked' });
 };
 
 const setUp = (script: Script) => {
@@ -77,19 +78,30 @@ const setUp = (script: Script) => {
         throw new Failure('general', `exit ${code}`);
       },
     },
-    startWorkers: (_, onTrouble) => {
+    startDispatcher: (_, onTrouble) => {
       const { port1, port2 } = new MessageChannel();
       theirs = port2;
       trouble = onTrouble;
       port2.on('message', (message: ToDispatcher) => {
-        events.push(message.kind);
+        if (message.kind === 'add') start();
+        else if (message.kind === 'drop') port2.close();
+        else events.push(message.kind);
         (script.dispatcher ?? good)(message, say);
       });
-      const first =
-        'onStart' in script ? script.onStart : { kind: 'ready' as const, protocol: '7.45', features: [] };
-      if (first !== undefined) say(first);
-      return { dispatcher: port1 };
+      return port1;
     },
+    startSyncer: () => ({
+      dispatcher: new MessageChannel().port1,
+      stop: () => {
+        events.push('syncer ended');
+        return Promise.resolve();
+      },
+    }),
+  };
+  const start = (): void => {
+    const ready: FromMount = { kind: 'ready', mount: 1, protocol: '7.45', features: [] };
+    const first = 'onStart' in script ? script.onStart : ready;
+    if (first !== undefined) say(first);
   };
   const log = { write: () => undefined, reopen: () => undefined, flush: () => undefined };
   const settings = {
@@ -101,10 +113,12 @@ const setUp = (script: Script) => {
     logFile: '/l',
     logLevel: 'info' as const,
   };
-  const service = new MountService(settings, ports, host, log, LIMITS);
+  const threads = new DaemonThreads(settings.tuning, ports, (error) => void service.fail(error));
+  const service: MountService = new MountService(settings, ports, host, log, threads, LIMITS);
   return {
     service,
     events,
+    close: () => theirs?.close(),
     say,
     trouble: (error: Error) => trouble(error),
     isMounted: () => mounted,
@@ -117,7 +131,7 @@ void t.test('mounted, then unmounted by somebody', async (t) => {
   t.strictSame(await service.start(), { created: true, protocol: '7.45' });
   t.strictSame(await service.sync(), { errno: 0, reason: '' });
   unmountedByOthers();
-  say({ kind: 'finished', errno: 0, reason: '', cause: 'unmounted' });
+  say({ kind: 'finished', mount: 1, errno: 0, reason: '', cause: 'unmounted' });
   t.strictSame(await service.ended, { exitCode: 0, errno: 0, reason: '' });
   t.strictSame(events, ['sync', 'release']);
   t.throws(() => service.status(), { kind: 'general', message: 'the mount is not running' });
@@ -126,7 +140,7 @@ void t.test('mounted, then unmounted by somebody', async (t) => {
 void t.test('what could not be saved makes the exit code', async (t) => {
   const { service, say, isMounted } = setUp({});
   await service.start();
-  say({ kind: 'finished', errno: 28, reason: 'disk full', cause: 'aborted' });
+  say({ kind: 'finished', mount: 1, errno: 28, reason: 'disk full', cause: 'aborted' });
   t.strictSame(await service.ended, { exitCode: 1, errno: 28, reason: 'disk full' });
   t.notOk(isMounted(), 'an aborted mount is detached');
 });
@@ -136,7 +150,7 @@ void t.test('a start that fails leaves nothing', async (t) => {
     [{ onStart: { kind: 'fatal', message: 'broken', stack: 's' } }, { message: /failed at start: broken/ }],
     [{ onStart: undefined }, { kind: 'timed-out', message: /did not come up in 0.3 s/ }],
     [
-      { onStart: { kind: 'finished', errno: 5, reason: 'bad store', cause: 'aborted' } },
+      { onStart: { kind: 'finished', mount: 1, errno: 5, reason: 'bad store', cause: 'aborted' } },
       { message: /before it was ready \(bad store\)/ },
     ],
     [
@@ -149,8 +163,9 @@ void t.test('a start that fails leaves nothing', async (t) => {
     ],
   ];
   for (const [script, wanted] of cases) {
-    const { service, isMounted } = setUp(script);
+    const { service, isMounted, close } = setUp(script);
     await t.rejects(service.start(), wanted);
+    close();
     t.notOk(isMounted());
     t.equal(service.state, 'ended');
   }
@@ -182,6 +197,12 @@ void t.test('a dispatcher that does not finish: the deadline, or a second signal
   await slow.service.start();
   await slow.service.stop('SIGTERM');
   t.match(await slow.service.ended, { exitCode: 1, reason: /because of the deadline/ });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.strictSame(
+    slow.events.slice(-2),
+    ['syncer ended', 'release'],
+    'the store is locked as long as somebody may write to it',
+  );
   const impatient = setUp({ ...deaf, detach: (lazy) => ({ outcome: lazy ? 'done' : 'busy' }) });
   await impatient.service.start();
   void impatient.service.stop('SIGINT'); // waits for a sync that is never answered
@@ -199,6 +220,6 @@ void t.test('a worker that fails', async (t) => {
   await answer;
   t.notOk(isMounted());
   trouble(new Error('again'));
-  say({ kind: 'finished', errno: 0, reason: '', cause: 'asked' });
+  say({ kind: 'finished', mount: 1, errno: 0, reason: '', cause: 'asked' });
   t.equal(service.state, 'ended');
 });

@@ -1,0 +1,244 @@
+/**
+ * One mount on the dispatcher's thread: its core, its session with the kernel, its end.
+ *
+ *   serving   → the kernel lets go, the connection is cut, or the main thread asks
+ *   finishing → everything dirty is committed as a barrier; a failing store is tried until {@link FINISH_LIMIT_MS}
+ *   closing   → the reader is closed, the syncer told to fold in the WAL and close
+ *   finished  → the main thread is told. After an end in order nothing is left in the shared caches ...
+ *   dropped   → ... after another one, once the main thread says that the syncer has ended (it may be reading page frames)
+ */
+import { statfsSync } from 'node:fs';
+import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { Errno, FsError } from '../base/errno.js';
+import { KernelSession } from '../fuse/kernel/session.js';
+import type { Notifications } from '../fuse/kernel/notifications.js';
+import { defaultSessionOptions } from '../fuse/kernel/session-options.js';
+import type { SyncerReply } from '../syncer/messages.js';
+import { Core } from '../vfs/core.js';
+import type { Shared } from '../vfs/shared.js';
+import { statusOf } from './dispatcher-status.js';
+import type { FromMount, LogLevel, MountConfig, ToDispatcher } from './messages.js';
+
+/** How long a store that fails is tried again at the end, before what it doesn't take is given up. */
+const FINISH_LIMIT_MS = 10_000;
+const HOST_FREE_TTL_MS = 1_000;
+
+type Cause = Extract<FromMount, { kind: 'finished' }>['cause'];
+type Request = Exclude<ToDispatcher, { kind: 'add' }>;
+
+export interface MountSurroundings {
+  shared: Shared;
+  notifications: Notifications;
+  /** Carries SyncerRequest out, SyncerReply in. */
+  syncer: MessagePort;
+  say: (message: FromMount) => void;
+}
+
+export class ServedMount {
+  readonly id: number;
+  readonly session: KernelSession;
+  readonly #config: MountConfig;
+  readonly #core: Core;
+  readonly #syncer: MessagePort;
+  readonly #notifications: Notifications;
+  readonly #say: (message: FromMount) => void;
+  #protocol = '';
+  #phase: 'serving' | 'finishing' | 'closing' | 'finished' | 'dropped' = 'serving';
+  #cause: Cause = 'unmounted';
+  #finishUntilMs = Infinity;
+  #wasFailing = false;
+
+  /** Errors: StoreError, FsError if the store can't be used; then nothing is left. */
+  constructor(id: number, config: MountConfig, { shared, notifications, syncer, say }: MountSurroundings) {
+    this.id = id;
+    this.#config = config;
+    this.#syncer = syncer;
+    this.#notifications = notifications;
+    this.#say = say;
+    this.#core = new Core(shared, {
+      store: config.store,
+      syncIntervalMs: config.syncIntervalMs,
+      syncer: {
+        send: (request) => {
+          if (request.kind === 'commit') syncer.postMessage(request, [request.log]);
+          else syncer.postMessage(request);
+        },
+      },
+      readOnly: config.readOnly,
+      noatime: config.noatime,
+      hostFreeBytes: hostFree(config.store),
+    });
+    this.session = this.#newSession();
+    if (this.#core.orphansReaped > 0) {
+      this.#log('info', 'removed files that were unlinked while open', { count: this.#core.orphansReaped });
+    }
+  }
+
+  #newSession(): KernelSession {
+    const config = this.#config;
+    return new KernelSession({
+      fd: config.deviceFd,
+      vfs: this.#core.fs,
+      pool: this.#core.pool.memory,
+      options: {
+        ...defaultSessionOptions,
+        attrTtlMs: config.attrTtlMs,
+        entryTtlMs: config.entryTtlMs,
+        forcedUid: config.forcedUid,
+        forcedGid: config.forcedGid,
+        writebackCache: config.writebackCache,
+        traceFile: config.traceFile,
+      },
+      log: (level, message, fields) => this.#log(level, message, fields),
+      notify: (message, done) => this.#notifications.send(config.deviceFd, message, done),
+      onInit: (protocol, features) => {
+        this.#protocol = protocol;
+        this.#say({ kind: 'ready', mount: this.id, protocol, features });
+      },
+      onEnd: (cause) => this.#finish(cause),
+    });
+  }
+
+  get dropped(): boolean {
+    return this.#phase === 'dropped';
+  }
+
+  /** When {@link onDeadline} wants to be called, on performance.now()'s scale. */
+  get deadlineMs(): number {
+    return Math.min(this.#core.txgs.deadlineMs, this.#finishUntilMs);
+  }
+
+  /** The syncer is about to answer a barrier that somebody waits for. */
+  get barrierPending(): boolean {
+    return this.#core.txgs.barrierPending;
+  }
+
+  #log(level: LogLevel, message: string, fields: Record<string, unknown>): void {
+    this.#say({ kind: 'log', mount: this.id, level, message, fields });
+  }
+
+  /** Takes the syncer's answers that have come. */
+  takeReplies(): void {
+    if (this.#phase === 'dropped') return;
+    for (let got = receiveMessageOnPort(this.#syncer); got; got = receiveMessageOnPort(this.#syncer)) {
+      this.#onSyncerReply(got.message as SyncerReply);
+    }
+  }
+
+  onRequest(request: Request): void {
+    switch (request.kind) {
+      case 'status': {
+        const status = statusOf(this.#core, this.session, this.#protocol, this.#phase !== 'serving');
+        this.#say({ kind: 'status', mount: this.id, id: request.id, status });
+        return;
+      }
+      case 'sync':
+        this.#core.fs.syncfs((error) => {
+          const reason = error === undefined ? '' : (this.#core.txgs.failing?.reason ?? error.message);
+          this.#say({ kind: 'synced', mount: this.id, id: request.id, errno: error?.errno ?? 0, reason });
+        });
+        return;
+      case 'finish':
+        if (this.#phase === 'serving') this.#cause = 'asked';
+        this.session.end('aborted');
+        return;
+      case 'drop':
+        this.#drop();
+        return;
+    }
+  }
+
+  #onSyncerReply(reply: SyncerReply): void {
+    if (reply.kind === 'closed') {
+      this.#finished(reply.errno, reply.reason);
+      this.#drop();
+      return;
+    }
+    this.#core.txgs.onReply(reply);
+    const failing = reply.errno !== 0;
+    if (failing !== this.#wasFailing) {
+      this.#wasFailing = failing;
+      if (failing)
+        this.#log('error', 'the store takes no writes; trying again', {
+          errno: reply.errno,
+          reason: reply.reason,
+        });
+      else this.#log('info', 'the store takes writes again', { txg: reply.txg });
+    }
+    if (this.#phase === 'finishing' && !failing) this.#commitLast();
+  }
+
+  onDeadline(): void {
+    if (performance.now() >= this.#finishUntilMs) {
+      const { failing } = this.#core.txgs;
+      this.#finished(failing?.errno ?? Errno.EIO, failing?.reason ?? 'the store did not answer in time');
+      return;
+    }
+    if (this.#phase === 'serving' || this.#phase === 'finishing') this.#core.txgs.poll();
+  }
+
+  /** No request comes any more. Whoever still uses a detached mount gets ENOTCONN once the device is closed. */
+  #finish(cause: 'unmounted' | 'aborted'): void {
+    this.#notifications.closeDevice(this.#config.deviceFd);
+    if (this.#phase !== 'serving') return;
+    if (this.#cause !== 'asked') this.#cause = cause;
+    this.#phase = 'finishing';
+    this.#finishUntilMs = performance.now() + FINISH_LIMIT_MS;
+    this.#core.fs.releaseAll();
+    this.#commitLast();
+  }
+
+  #commitLast(): void {
+    if (this.#config.readOnly) {
+      this.#closeStore();
+      return;
+    }
+    this.#core.fs.syncfs((error) => {
+      // After a failure the next reply of the syncer, which tries again, brings us back here.
+      if (error === undefined) this.#closeStore();
+    });
+  }
+
+  /** The reader goes first: SQLite folds in and removes the WAL when the last connection closes. */
+  #closeStore(): void {
+    if (this.#phase !== 'finishing') return;
+    this.#phase = 'closing';
+    this.#finishUntilMs = Infinity;
+    this.#core.close();
+    this.#syncer.postMessage({ kind: 'close' });
+  }
+
+  #finished(errno: number, reason: string): void {
+    this.#phase = 'finished';
+    this.#finishUntilMs = Infinity;
+    this.#say({ kind: 'finished', mount: this.id, errno, reason, cause: this.#cause });
+  }
+
+  /** The syncer has ended. What isn't committed by now is given up. */
+  #drop(): void {
+    if (this.#phase === 'dropped') return;
+    const ordered = this.#phase === 'finished' || this.#phase === 'closing';
+    this.#phase = 'dropped';
+    this.session.end('aborted');
+    this.#core.drop();
+    if (!ordered) this.#core.close();
+    this.#syncer.close();
+  }
+}
+
+/** Bytes free where the store lies, asked for at most once a second. */
+const hostFree = (store: string): (() => number) => {
+  let bytes = 0;
+  let untilMs = -Infinity;
+  return () => {
+    if (performance.now() < untilMs) return bytes;
+    try {
+      const stat = statfsSync(store);
+      bytes = stat.bavail * stat.bsize;
+    } catch (error) {
+      throw new FsError(Errno.EIO, 'statfs', { cause: error });
+    }
+    untilMs = performance.now() + HOST_FREE_TTL_MS;
+    return bytes;
+  };
+};
