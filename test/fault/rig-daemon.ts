@@ -24,6 +24,7 @@ import { lockStore } from '../../src/store/lock.js';
 import { PAGE_BYTES } from '../../src/store/types.js';
 import type { SyncerReply, SyncerRequest, SyncerWorkerData } from '../../src/syncer/messages.js';
 import { Core } from '../../src/vfs/core.js';
+import { Shared } from '../../src/vfs/shared.js';
 import { recordingVfs } from './recording-vfs.js';
 import { barrierMark, RequestLog } from './request-log.js';
 
@@ -61,12 +62,10 @@ const serve = (): void => {
   const { fd, wakeFd, pool, options, syncer, notifier, main } = workerData as RigWorkerData;
   const log = new RequestLog();
   const markFd = openSync(options.markFile, 'w');
-  const core = new Core({
+  const shared = new Shared({ pool, vnodesMax: options.vnodesMax, clock: new SystemClock() });
+  const core = new Core(shared, {
     store: options.store,
-    pool,
-    vnodesMax: options.vnodesMax,
     syncIntervalMs: options.syncIntervalMs,
-    clock: new SystemClock(),
     syncer: {
       send: (request: SyncerRequest) => {
         if (request.kind !== 'commit') return syncer.postMessage(request);
@@ -106,7 +105,7 @@ const serve = (): void => {
     log: (level, message, fields) => {
       if (level === 'error') process.stderr.write(`rig: ${message} ${JSON.stringify(fields)}\n`);
     },
-    notify: (message, done) => notifications.send(message, done),
+    notify: (message, done) => notifications.send(fd, message, done),
     onInit: () => main.postMessage('ready'),
     onEnd: () => {
       core.fs.releaseAll();
@@ -151,7 +150,7 @@ const main = async (): Promise<void> => {
     ...{ store, readOnly: false, pool, wakeFd, dispatcher: toSyncer.port2 },
     limits: { walSoftBytes, walHardBytes },
   };
-  const notifierData: NotifierWorkerData = { deviceFd: mounted.fd, wakeFd, dispatcher: toNotifier.port2 };
+  const notifierData: NotifierWorkerData = { wakeFd, dispatcher: toNotifier.port2 };
   const rigData: RigWorkerData = {
     ...{ fd: mounted.fd, wakeFd, pool, options },
     ...{ syncer: toSyncer.port1, notifier: toNotifier.port1, main: toMain.port2 },
