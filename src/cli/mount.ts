@@ -14,6 +14,7 @@ import { runDaemon } from '../daemon/run-daemon.js';
 import type { MountSettings } from '../daemon/settings.js';
 import { type CliContext, type JsonOption, printResult } from './context.js';
 import { exitCodeOf } from './exit-codes.js';
+import { join, refuseDaemonWide } from './join.js';
 import { launch, READY_FD } from './launch.js';
 import {
   applyLogLevel,
@@ -38,6 +39,8 @@ export interface MountCommandOptions extends JsonOption {
   logLevel?: string;
   traceFile?: string;
   readyFd?: string;
+  /** A mount point whose daemon is to serve this mount too. */
+  join?: string;
 }
 
 const OPTION_HELP = `
@@ -53,6 +56,7 @@ export const addMount = (program: Command, context: CliContext): void => {
     .argument('<store>', 'the SQLite file')
     .argument('<mountpoint>', 'an empty directory')
     .addOption(new Option('-o, --options <list>', 'mount options, separated by commas').argParser(collect))
+    .option('--join <mountpoint>', 'let the daemon of that mount serve this one too')
     .option('--foreground', 'do not go on in the background')
     .option('--pages <size>', 'memory for file pages (default: 256MiB)')
     .option('--vnodes <n>', 'files kept in memory (default: 100000)')
@@ -109,6 +113,7 @@ export const mount = async (
   given: MountCommandOptions,
 ): Promise<void> => {
   const parsed = parseMountCommand(given);
+  if (given.join !== undefined) refuseDaemonWide(given, given.join);
   const mountpoint = resolveMountPoint(mountpointPath);
   const cleared = await prepareMountPoint(mountpoint, parsed.nonempty, context.host, context.here);
   if (!given.json) for (const line of cleared) context.out(`${line}\n`);
@@ -121,6 +126,11 @@ export const mount = async (
     refuseOnOwnMount(tuning.traceFile, mountpoint, 'the trace', 'give another with --trace-file');
   const settings: MountSettings = { store, mountpoint, transport, flags, tuning, logFile, logLevel };
   const report = (started: StartReport): void => reportStart(context, settings, given, cleared, started);
+  if (given.join !== undefined) {
+    const joined = await join(context, settings, given.join);
+    reportStart(context, { ...settings, logFile: joined.logFile }, given, cleared, joined.report);
+    return;
+  }
   if (given.foreground) {
     const fd = given.readyFd === undefined ? undefined : Number(given.readyFd);
     const tell = fd === undefined ? report : (started: StartReport): void => sendReport(fd, started);

@@ -60,10 +60,13 @@ export const collectReports = async (context: CliContext): Promise<MountReport[]
   const ours = context.host.mounts().filter(isOurs);
   const mounted = await Promise.all(ours.map((mount) => reportMount(context, mount)));
   const detached = listEntries(context.here.uid, context.here)
-    .filter(({ entry }) => isAlive(entry) && !mounted.some(({ pid }) => pid === entry.pid))
+    .filter(({ entry }) => isAlive(entry) && !mounted.some((report) => isSame(report, entry)))
     .map(({ entry }) => fromEntry(entry, 'detached'));
   return [...mounted, ...detached];
 };
+
+const isSame = ({ pid, mountpoint }: MountReport, entry: RegistryEntry): boolean =>
+  pid === entry.pid && mountpoint === entry.mountpoint;
 
 const fromEntry = (entry: RegistryEntry, state: MountState): MountReport => {
   const { mountpoint, store, pid, transport, logFile } = entry;

@@ -5,6 +5,7 @@ import { ControlClient } from '../daemon/control-client.js';
 import type { EndResult } from '../daemon/control-protocol.js';
 import { Failure } from '../daemon/failure.js';
 import { describeHolders, findHolders } from '../daemon/holders.js';
+import { ownerOf } from '../base/mountinfo.js';
 import { clearStale, occupantOf, resolveMountPoint, type Occupant } from '../daemon/mount-point.js';
 import { isAlive } from '../daemon/process-identity.js';
 import { listEntries, removeEntry, type RegistryEntry } from '../daemon/registry.js';
@@ -45,7 +46,13 @@ const umount = async (context: CliContext, path: string, options: UmountOptions)
     const ended = client?.ask('end', Infinity).catch(() => undefined);
     await detach(context, occupant, options, timeoutMs);
     if (entry !== undefined) {
-      await waitForDaemon(entry, deadlineMs, `${mountpoint} is detached, but its daemon (pid ${entry.pid})`);
+      await waitForEnd(
+        context,
+        ownerOf(occupant.mount),
+        entry,
+        deadlineMs,
+        `${mountpoint} is detached, but its daemon (pid ${entry.pid})`,
+      );
       checkEnd(mountpoint, entry, await ended);
     }
   } finally {
@@ -109,15 +116,30 @@ const finishDetached = async (
     throw new Failure('mount', `no vnodefs is mounted on ${mountpoint}: 'vnodefs status' lists the mounts`);
   const { entry } = registered;
   const what = `${mountpoint} was detached already, but its daemon (pid ${entry.pid})`;
-  await waitForDaemon(entry, deadlineMs, what);
+  await waitForEnd(context, context.here.uid, entry, deadlineMs, what);
   removeEntry(registered);
   printResult(context, options, { mountpoint, store: entry.store, state: 'ended' }, [
     `${mountpoint} was detached already, and its daemon has ended`,
   ]);
 };
 
-const waitForDaemon = async (entry: RegistryEntry, deadlineMs: number, what: string): Promise<void> => {
-  while (isAlive(entry)) {
+/** The mount has ended: with its daemon, unless that serves other mounts too. */
+const hasEnded = (context: CliContext, owner: number, entry: RegistryEntry): boolean => {
+  if (!isAlive(entry)) return true;
+  const served = listEntries(owner, context.here)
+    .map((registered) => registered.entry)
+    .filter(({ pid, startTicks }) => pid === entry.pid && startTicks === entry.startTicks);
+  return served.length > 0 && served.every(({ socket }) => socket !== entry.socket);
+};
+
+const waitForEnd = async (
+  context: CliContext,
+  owner: number,
+  entry: RegistryEntry,
+  deadlineMs: number,
+  what: string,
+): Promise<void> => {
+  while (!hasEnded(context, owner, entry)) {
     if (performance.now() > deadlineMs)
       throw new Failure(
         'timed-out',
