@@ -30,7 +30,8 @@ export interface MountConfig {
   /** Kernel cache lifetimes in milliseconds; the default is a day. */
   attrTtlMs: number;
   entryTtlMs: number;
-  writebackCache: boolean;
+  /** undefined: on, unless the store has a size limit. */
+  writebackCache: boolean | undefined;
   traceFile: string | undefined;
 }
 

@@ -86,7 +86,8 @@ export class ServedMount {
         entryTtlMs: config.entryTtlMs,
         forcedUid: config.forcedUid,
         forcedGid: config.forcedGid,
-        writebackCache: config.writebackCache,
+        // With a size limit each write(2) must hear of ENOSPC itself: nothing may wait in the kernel's cache.
+        writebackCache: config.writebackCache ?? !this.#core.fs.hasSizeLimit,
         traceFile: config.traceFile,
       },
       log: (level, message, fields) => this.#log(level, message, fields),

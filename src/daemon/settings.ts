@@ -27,7 +27,8 @@ export interface MountFlags {
 export interface Tuning {
   forcedUid: number | undefined;
   forcedGid: number | undefined;
-  writebackCache: boolean;
+  /** undefined: on, unless the store has a size limit. */
+  writebackCache: boolean | undefined;
   attrTtlMs: number;
   entryTtlMs: number;
   pollUs: number;
@@ -62,7 +63,7 @@ export const defaultFlags = (): MountFlags => ({
 export const defaultTuning = (): Tuning => ({
   forcedUid: undefined,
   forcedGid: undefined,
-  writebackCache: true,
+  writebackCache: undefined,
   attrTtlMs: DAY_MS,
   entryTtlMs: DAY_MS,
   pollUs: 50,

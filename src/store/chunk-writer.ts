@@ -48,6 +48,8 @@ function prepareAll(db: Database.Database) {
     anyShare: db.prepare('SELECT 1 FROM chunk_share LIMIT 1').pluck(),
     refs: db.prepare('SELECT refs FROM chunk_share WHERE chunk = ?').pluck(),
     setRefs: db.prepare('UPDATE chunk_share SET refs = ? WHERE chunk = ?'),
+    share: db.prepare('INSERT INTO chunk_share(chunk, refs) VALUES (?, 2)'),
+    exists: db.prepare('SELECT 1 FROM chunk WHERE id = ?').pluck(),
     unshare: db.prepare('DELETE FROM chunk_share WHERE chunk = ?'),
     lastInode: db
       .prepare(
@@ -109,8 +111,7 @@ export class ChunkWriter {
     for (let i = 0; i < count; i++) if (pages[i] >= end) end = pages[i] + 1;
     const limit = Math.max(0, Math.min(this.#chunkBytes, fileSize - index * this.#chunkBytes));
     assert(end * PAGE_BYTES <= this.#chunkBytes, 'writePages: page outside the chunk');
-    const known = ino <= this.#lastInode || this.#newWithData.has(ino);
-    if (!known) this.#newWithData.add(ino);
+    const known = this.#knows(ino);
     const row = known ? (this.#sql.find.get(ino, index) as ChunkRow | undefined) : undefined;
     if (index === 0 && end === 1 && fileSize <= this.#inlineMax && (row === undefined || row[1] <= 1)) {
       if (row !== undefined) this.#dropRows(ino, 0, 1);
@@ -145,10 +146,50 @@ export class ChunkWriter {
     this.#dropRows(ino, fromIndex, toIndex);
   }
 
+  /** As TxgOps.cloneChunk. */
+  cloneChunk(ino: Ino, index: number, chunk: number, pages: number): void {
+    const row = this.#knows(ino) ? (this.#sql.find.get(ino, index) as ChunkRow | undefined) : undefined;
+    if (row !== undefined && row[0] === chunk) {
+      this.#sql.remap.run(chunk, pages, ino, index);
+      return;
+    }
+    if (this.#sql.exists.get(chunk) === undefined) throw new FsError(Errno.EIO, `chunk ${chunk} is missing`);
+    this.#anyShared = true;
+    const refs = this.#sql.refs.get(chunk) as number | undefined;
+    if (refs === undefined) this.#sql.share.run(chunk);
+    else this.#sql.setRefs.run(refs + 1, chunk);
+    if (index === 0) this.#sql.dropInline.run(ino);
+    if (row !== undefined) this.#dropRows(ino, index, index + 1);
+    this.#sql.map.run(ino, index, chunk, pages);
+  }
+
+  /** As TxgOps.allocate. */
+  allocate(ino: Ino, index: number, pages: number): void {
+    const known = this.#knows(ino);
+    const row = known ? (this.#sql.find.get(ino, index) as ChunkRow | undefined) : undefined;
+    if (row !== undefined) {
+      if (row[1] < pages) this.#sql.remap.run(row[0], pages, ino, index);
+      return;
+    }
+    const inline = known && index === 0 ? (this.#sql.inline.get(ino) as Buffer | undefined) : undefined;
+    if (inline !== undefined && pages <= 1) return;
+    if (inline !== undefined) this.#sql.dropInline.run(ino);
+    const chunk = this.#nextChunk++;
+    this.#sql.insert.run(chunk, inline ?? Buffer.alloc(0));
+    this.#sql.map.run(ino, index, chunk, pages);
+  }
+
   /** All data of `ino`. */
   dropAll(ino: Ino): void {
     this.#sql.dropInline.run(ino);
     this.#dropRows(ino, 0, Infinity);
+  }
+
+  /** Whether `ino` may have data already; from now on it has. */
+  #knows(ino: Ino): boolean {
+    if (ino <= this.#lastInode || this.#newWithData.has(ino)) return true;
+    this.#newWithData.add(ino);
+    return false;
   }
 
   #writeNew(

@@ -13,6 +13,7 @@ import { INODE_COLUMNS } from './schema.js';
 import { openError, storeFsError } from './store-error.js';
 import { readCounters, readSuperblock } from './superblock.js';
 import type {
+  ChunkRow,
   DirentRecord,
   InodeRecord,
   StoreCounters,
@@ -48,6 +49,18 @@ function prepareAll(db: Database.Database) {
       .pluck(),
     pages: db.prepare('SELECT pages FROM chunk_map WHERE ino = ? AND idx = ?').pluck(),
     sumPages: db.prepare(SUM_PAGES).pluck(),
+    chunkRows: db
+      .prepare(
+        'SELECT m.idx, m.chunk, m.pages FROM chunk_map m JOIN chunk c ON c.id = m.chunk ' +
+          'WHERE m.ino = ? AND m.idx >= ? AND m.idx < ? ORDER BY m.idx',
+      )
+      .raw(),
+    cloned: db
+      .prepare(
+        'SELECT data FROM chunk WHERE id = CASE WHEN (SELECT txg FROM counters) >= ? ' +
+          'THEN (SELECT chunk FROM chunk_map WHERE ino = ? AND idx = ?) ELSE ? END',
+      )
+      .pluck(),
     next: db.prepare('SELECT idx FROM chunk_map WHERE ino = ? AND idx >= ? ORDER BY idx LIMIT 1').pluck(),
     xattr: db.prepare('SELECT value FROM xattr WHERE ino = ? AND name = ?').pluck(),
     xattrs: db.prepare('SELECT name, value FROM xattr WHERE ino = ? ORDER BY name').raw(),
@@ -180,6 +193,19 @@ export class SqliteStoreReader implements StoreReader {
   sumChunkPages(ino: Ino, fromIndex: number, toIndex: number): number {
     const stored = this.#get<number>(this.#sql.sumPages, 'sumChunkPages', ino, fromIndex, toIndex) ?? 0;
     return fromIndex <= 0 && toIndex > 0 && this.#hasInline(ino) ? stored + 1 : stored;
+  }
+
+  chunkRows(ino: Ino, fromIndex: number, toIndex: number): ChunkRow[] {
+    try {
+      const rows = this.#sql.chunkRows.all(ino, fromIndex, toIndex) as [number, number, number][];
+      return rows.map(([index, chunk, pages]) => ({ index, chunk, pages }));
+    } catch (error) {
+      throw storeFsError(error, 'chunkRows');
+    }
+  }
+
+  readCloned(ino: Ino, index: number, chunk: number, txg: number): Uint8Array | undefined {
+    return this.#get<Uint8Array>(this.#sql.cloned, 'readCloned', txg, ino, index, chunk);
   }
 
   nextChunk(ino: Ino, fromIndex: number): number {

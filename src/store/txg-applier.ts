@@ -133,6 +133,14 @@ export class TxgApplier implements TxgOps {
     this.#chunks.writePages(ino, index, fileSize, pages, frames, count);
   }
 
+  cloneChunk(ino: Ino, index: number, chunk: number, pages: number): void {
+    this.#chunks.cloneChunk(ino, index, chunk, pages);
+  }
+
+  allocate(ino: Ino, index: number, pages: number): void {
+    this.#chunks.allocate(ino, index, pages);
+  }
+
   setCounters(counters: StoreCounters): void {
     this.counters = counters;
   }

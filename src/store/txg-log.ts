@@ -25,6 +25,8 @@ const Op = {
   dropChunks: 11,
   writePages: 12,
   setCounters: 13,
+  cloneChunk: 14,
+  allocate: 15,
 } as const;
 
 /** Slots (8 bytes) of an inode record: the header, 16 numbers, and four nanosecond fields in two slots. */
@@ -188,6 +190,22 @@ export class TxgEncoder implements TxgOps {
       u[n++] = pages[i];
       u[n++] = frames[i];
     }
+  }
+
+  cloneChunk(ino: Ino, index: number, chunk: number, pages: number): void {
+    const at = this.#begin(Op.cloneChunk, 0, 5);
+    const f = this.#f64;
+    f[at + 1] = ino;
+    f[at + 2] = index;
+    f[at + 3] = chunk;
+    f[at + 4] = pages;
+  }
+
+  allocate(ino: Ino, index: number, pages: number): void {
+    const at = this.#begin(Op.allocate, 0, 4);
+    this.#f64[at + 1] = ino;
+    this.#f64[at + 2] = index;
+    this.#f64[at + 3] = pages;
   }
 
   setCounters(counters: StoreCounters): void {
@@ -372,6 +390,12 @@ function decodeOther(
       return;
     case Op.dropChunks:
       sink.dropChunks(ino, f[at + 2], f[at + 3]);
+      return;
+    case Op.cloneChunk:
+      sink.cloneChunk(ino, f[at + 2], f[at + 3], f[at + 4]);
+      return;
+    case Op.allocate:
+      sink.allocate(ino, f[at + 2], f[at + 3]);
       return;
     case Op.setCounters:
       sink.setCounters({ nextIno: f[at + 1], inodeCount: f[at + 2], allocPages: f[at + 3] });

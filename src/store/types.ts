@@ -82,6 +82,13 @@ export interface XattrRecord {
   value: Uint8Array;
 }
 
+/** A row of chunk_map: chunk `index` of a file is the chunk row `chunk`, charged as `pages` pages. */
+export interface ChunkRow {
+  index: number;
+  chunk: number;
+  pages: number;
+}
+
 /** The dispatcher's view. Synchronous; throws FsError(EIO) for a damaged or unreadable store. */
 export interface StoreReader {
   readonly superblock: Superblock;
@@ -101,6 +108,13 @@ export interface StoreReader {
   chunkPages(ino: Ino, index: number): number;
   /** Sum of chunkPages over all chunks with fromIndex <= index < toIndex (toIndex may be Infinity). */
   sumChunkPages(ino: Ino, fromIndex: number, toIndex: number): number;
+  /** The rows of chunk_map with fromIndex <= index < toIndex, ascending; inline data has none. */
+  chunkRows(ino: Ino, fromIndex: number, toIndex: number): ChunkRow[];
+  /**
+   * The bytes of a chunk that group `txg` clones: of chunk row `chunk` while the group is not in the store, of
+   * (ino, index) once it is. One snapshot: a commit between two looks would show another file's later bytes.
+   */
+  readCloned(ino: Ino, index: number, chunk: number, txg: number): Uint8Array | undefined;
   /** The lowest index >= fromIndex of a stored chunk, or -1. Serves SEEK_DATA. */
   nextChunk(ino: Ino, fromIndex: number): number;
   getXattr(ino: Ino, name: ByteName): Uint8Array | undefined;
@@ -115,7 +129,8 @@ export interface StoreReader {
  * encoder
  * (dispatcher: appends to the group's log) and by the writer (syncer: runs SQL). What is said here binds both.
  *
- * Every operation sets a final state, so that applying a group twice gives the same store.
+ * Every operation but cloneChunk sets a final state, so that applying a group twice gives the same store. (A clone would
+ * take what its source became later in the group; so the writer doesn't apply a group whose number the store has.)
  */
 export interface TxgOps {
   /** Inserts or updates all columns of the row except inline data and symlink target, which stay. */
@@ -156,5 +171,12 @@ export interface TxgOps {
     frames: ArrayLike<number>,
     count: number,
   ): void;
+  /**
+   * Makes chunk `index` of `ino` refer to the existing chunk row `chunk`, which is then shared, with an extent of `pages`;
+   * what it referred to is let go. Bytes of the row past the file's size must be zeros.
+   */
+  cloneChunk(ino: Ino, index: number, chunk: number, pages: number): void;
+  /** Charges chunk `index` as `pages` pages at least (preallocation); its bytes stay, a hole gets an empty row. */
+  allocate(ino: Ino, index: number, pages: number): void;
   setCounters(counters: StoreCounters): void;
 }

@@ -42,6 +42,7 @@ function prepareAll(db: Database.Database) {
     begin: db.prepare('BEGIN IMMEDIATE'),
     commit: db.prepare('COMMIT'),
     rollback: db.prepare('ROLLBACK'),
+    txg: db.prepare('SELECT txg FROM counters').pluck(),
     stamp: db.prepare('UPDATE counters SET txg = ?, commits = commits + 1'),
     stampCounters: db.prepare(
       'UPDATE counters SET txg = ?, commits = commits + 1, next_ino = ?, inode_count = ?, alloc_pages = ?',
@@ -100,7 +101,9 @@ export class StoreWriter {
       this.#setFull(barrier);
       this.#sql.begin.run();
       this.#applier.begin(poolBytes);
-      decodeTxg(log, logBytes, this.#applier);
+      // A group whose commit went through, though not its making durable, comes again. Applied twice, a clone would
+      // take what its source became later in the group.
+      if ((this.#sql.txg.get() as number) !== txg) decodeTxg(log, logBytes, this.#applier);
       this.#stamp(txg);
       this.#sql.commit.run();
     } catch (error) {

@@ -14,16 +14,19 @@ export class SealedGroup {
   readonly barrier: boolean;
   readonly vnodes: Vnode[];
   readonly names: NameEntry[];
+  /** Bufs whose rows the group brings: cloned or preallocated. */
+  readonly rows: Buf[];
   readonly bufs: Buf[] = [];
   readonly masks: number[] = [];
   /** Frames of all bufs, in order of buf and page. */
   readonly frames: number[] = [];
 
-  constructor(txg: number, barrier: boolean, vnodes: Vnode[], names: NameEntry[]) {
+  constructor(txg: number, barrier: boolean, vnodes: Vnode[], names: NameEntry[], rows: Buf[]) {
     this.txg = txg;
     this.barrier = barrier;
     this.vnodes = vnodes;
     this.names = names;
+    this.rows = rows;
   }
 
   /**
@@ -64,6 +67,7 @@ export class SealedGroup {
 
   /** The group is in the store: its pages are clean or free, its names and vnodes too. */
   settle(vnodes: VnodeCache): void {
+    this.#settleRows(vnodes.bufs);
     this.#settleBufs(vnodes.bufs);
     this.#settleNames(vnodes.names);
     for (const vp of this.vnodes) {
@@ -71,6 +75,16 @@ export class SealedGroup {
       vp.dropsSealed = undefined;
       vnodes.vdrop(vp);
       if (vp.removed && vp.holdCount === 0) vnodes.vgone(vp);
+    }
+  }
+
+  /** Cloned and preallocated chunks have rows of their own now. */
+  #settleRows(cache: BufCache): void {
+    for (const buf of this.rows) {
+      if (buf.rowTxg !== this.txg) continue;
+      buf.rowTxg = 0;
+      buf.source = 0;
+      if (!buf.dead && !buf.pinned) cache.markClean(buf);
     }
   }
 
@@ -87,7 +101,7 @@ export class SealedGroup {
         if (!buf.dead && (buf.sealed & bit) !== 0 && buf.frames[page] === frame) buf.sealed &= ~bit;
         else cache.pool.free(frame);
       }
-      if (!buf.dead && buf.dirty === 0 && buf.sealed === 0) cache.markClean(buf);
+      if (!buf.dead && !buf.pinned) cache.markClean(buf);
     }
   }
 

@@ -83,6 +83,7 @@ export class Txgs implements RoomTaker {
   readonly #dirtyObjectsMax: number;
   #dirtyVnodes: Vnode[] = [];
   #dirtyNames: NameEntry[] = [];
+  #rows: Buf[] = [];
   #orphans = new Map<Ino, boolean>();
   #sealed: SealedGroup | undefined = undefined;
   #openPages = 0;
@@ -122,7 +123,12 @@ export class Txgs implements RoomTaker {
   }
 
   get dirtyObjects(): number {
-    return this.#dirtyVnodes.length + this.#dirtyNames.length;
+    return this.#dirtyVnodes.length + this.#dirtyNames.length + this.#rows.length;
+  }
+
+  /** How many more objects an operation that takes many (clones, preallocated chunks) may dirty now; at least 1. */
+  get objectsRoom(): number {
+    return Math.max(1, this.#dirtyObjectsMax - this.dirtyObjects);
   }
 
   /** A small group is being committed and somebody waits for it: the answer will be here soon. */
@@ -197,6 +203,26 @@ export class Txgs implements RoomTaker {
     this.enlist(buf.vp);
   }
 
+  /** A row for the chunk of `buf` (a clone, or preallocated) has been appended to the log: keeps the buf until it is stored. */
+  rowLogged(buf: Buf): void {
+    this.#vnodes.bufs.markBusy(buf);
+    if (buf.rowTxg !== this.openId) {
+      buf.rowTxg = this.openId;
+      this.#rows.push(buf);
+    }
+    buf.vp.logged = true;
+    this.enlist(buf.vp);
+  }
+
+  /** Throws WouldBlock until group `txg`, which is sealed if it is still open, has been committed; FsError when commits fail. */
+  awaitCommit(txg: number): void {
+    if (this.committed >= txg) return;
+    if (this.failing !== undefined) throw new FsError(this.failing.errno, 'write-back');
+    if (txg >= this.openId) this.#sealWanted = true;
+    this.poll();
+    throw new WouldBlock(this.roomMade);
+  }
+
   /** `entry` was set (or made negative); its directory must be marked by {@link dirtyAttr} too. */
   dirtyName(entry: NameEntry): void {
     if (entry.dirtyTxg === this.openId) return;
@@ -239,7 +265,13 @@ export class Txgs implements RoomTaker {
   }
 
   #seal(): void {
-    const group = new SealedGroup(this.openId, this.#openBarrier, this.#dirtyVnodes, this.#dirtyNames);
+    const group = new SealedGroup(
+      this.openId,
+      this.#openBarrier,
+      this.#dirtyVnodes,
+      this.#dirtyNames,
+      this.#rows,
+    );
     for (const entry of group.names) this.#logName(entry);
     for (const vp of group.vnodes) this.#logVnode(vp, group);
     for (const [ino, orphan] of this.#orphans) {
@@ -249,6 +281,7 @@ export class Txgs implements RoomTaker {
     this.#log.setCounters(this.counters);
     this.#dirtyVnodes = [];
     this.#dirtyNames = [];
+    this.#rows = [];
     this.#orphans.clear();
     this.#openPages = 0;
     this.#openBarrier = false;

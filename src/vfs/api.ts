@@ -109,6 +109,8 @@ export type Done = (error: FsError | undefined) => void;
 
 export interface OpenResult {
   fh: Fh;
+  /** The kernel must not cache for this handle: every write is to be checked here. */
+  directIo: boolean;
   /** The transport adds FOPEN_KEEP_CACHE when true. */
   keepCache: boolean;
 }
@@ -128,6 +130,8 @@ export interface Vfs {
   lookup(caller: Caller, parent: Ino, name: ByteName): Attributes;
   getattr(caller: Caller, ino: Ino, fh: Fh | undefined): Attributes;
   setattr(caller: Caller, ino: Ino, fh: Fh | undefined, changes: SetAttributes): Attributes;
+  /** Sets the FS_*_FL of a file or directory; they are read by getattr. The kernel has checked who asks. */
+  setFlags(caller: Caller, ino: Ino, flags: number): void;
   access(caller: Caller, ino: Ino, mask: number): void;
   readlink(caller: Caller, ino: Ino): Uint8Array;
   /** `mode` has its type bits; `umask` is applied here (DONT_MASK is negotiated), unless a default ACL rules. */

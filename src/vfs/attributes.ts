@@ -5,6 +5,7 @@ import { S_IFMT, S_ISGID, S_ISUID, S_IXGRP, type Vnode } from '../vnode/vnode.js
 import { ACL_ACCESS, aclAfterChmod } from './acl.js';
 import type { SetAttributes, TimeChange } from './api.js';
 import { truncateTo } from './data.js';
+import { requireSettable } from './flags.js';
 import { FILE_SIZE_MAX, type FsState } from './state.js';
 import { dropXattr, putXattr, xattrsOf } from './xattr.js';
 
@@ -22,6 +23,7 @@ export const setattr = (fs: FsState, ino: Ino, fh: Fh | undefined, changes: SetA
   fs.requireWritable('setattr');
   const vp = vgetByHandle(fs, ino, fh);
   try {
+    requireSettable(vp, changes);
     if (changes.size !== undefined) checkSize(vp, changes.size);
     fs.txgs.admit(changes.size === undefined ? 0 : 1);
     fs.bufs.newRequest();

@@ -13,6 +13,7 @@ import {
 } from '../vnode/vnode.js';
 import { ACL_ACCESS, ACL_DEFAULT, inheritAcl } from './acl.js';
 import type { Caller } from './api.js';
+import { INHERITED_FLAGS, requireAddable, requireMutable } from './flags.js';
 import { findName, setName } from './namei.js';
 import { LINK_MAX, SYMLINK_MAX, withVnode, type FsState } from './state.js';
 import { putXattr, xattrsOf } from './xattr.js';
@@ -52,6 +53,7 @@ const newInode = (fs: FsState, caller: Caller, dvp: Vnode, wanted: NewInode): Vn
   else ({ mode, access } = inheritAcl(defaultAcl, mode));
   vp.mode = isDir && sgid ? mode | S_ISGID : mode;
   vp.type = vtypeOfMode(vp.mode);
+  if (isDir || vp.isReg) vp.flags = dvp.flags & INHERITED_FLAGS;
   vp.xattrs = new Map();
   fs.modified(vp);
   vp.atimeSec = vp.btimeSec = vp.mtimeSec;
@@ -67,6 +69,7 @@ const requireFree = (fs: FsState, dvp: Vnode, name: ByteName): void => {
   if (dvp.nlink === 0) throw fsError('ENOENT');
   const entry = findName(fs, dvp, name);
   if (entry !== undefined && entry.ino !== 0) throw fsError('EEXIST');
+  requireAddable(dvp, 'create');
 };
 
 const requireType = (mode: number): void => {
@@ -163,6 +166,7 @@ export const tmpfile = (fs: FsState, caller: Caller, parent: Ino, mode: number, 
   fs.requireWritable('tmpfile');
   return withVnode(fs, fs.vgetDir(parent), (dvp) => {
     if (dvp.nlink === 0) throw fsError('ENOENT');
+    requireAddable(dvp, 'tmpfile');
     fs.txgs.admit(0);
     const vp = newInode(fs, caller, dvp, { mode: S_IFREG | (mode & 0o7777), rdev: 0, umask });
     vp.nlink = 0;
@@ -176,6 +180,7 @@ export const link = (fs: FsState, ino: Ino, newParent: Ino, newName: ByteName): 
   const vp = fs.vget(ino);
   try {
     if (vp.isDir) throw fsError('EPERM', 'link');
+    requireMutable(vp, 'link');
     withVnode(fs, fs.vgetDir(newParent), (dvp) => {
       requireFree(fs, dvp, newName);
       if (vp.nlink >= LINK_MAX) throw fsError('EMLINK', 'link');

@@ -42,7 +42,7 @@ const readChunkPart = (
   let data: Uint8Array | undefined;
   if ((wanted & ~buf.valid & maskBelow(buf.extent)) !== 0) {
     fs.bufs.misses++;
-    data = readStored(fs, vp, index);
+    data = readStored(fs, buf);
     // The whole chunk has been read: keep all of it that the budget allows.
     const absent = ~buf.valid & maskBelow(buf.extent);
     if (fs.bufs.reserve(popcount(absent))) {
@@ -141,7 +141,7 @@ const preparePages = (fs: FsState, vp: Vnode, index: number, from: number, to: n
       if (whole) {
         fs.bufs.addPage(buf, page);
       } else {
-        if (page < buf.extent) data ??= readStored(fs, vp, index);
+        if (page < buf.extent) data ??= readStored(fs, buf);
         fillPage(fs, buf, page, page < buf.extent ? data : undefined);
       }
     } else if ((buf.sealed & bit) !== 0) {
@@ -152,9 +152,7 @@ const preparePages = (fs: FsState, vp: Vnode, index: number, from: number, to: n
   const growth = last + 1 - buf.extent;
   if (growth > 0) {
     buf.extent += growth;
-    vp.allocPages += growth;
-    fs.txgs.counters.allocPages += growth;
-    fs.txgs.dirtyAttr(vp);
+    charge(fs, vp, growth);
   }
   fs.txgs.dirtyPages(buf, mask, popcount(mask & ~buf.dirty));
   return buf;
@@ -172,6 +170,13 @@ const copyOnWrite = (fs: FsState, buf: Buf, page: number, keepContents: boolean)
   buf.sealed &= ~(1 << page);
 };
 
+/** Changes what is charged to `vp` by `pages`. */
+export const charge = (fs: FsState, vp: Vnode, pages: number): void => {
+  vp.allocPages += pages;
+  fs.txgs.counters.allocPages += pages;
+  fs.txgs.dirtyAttr(vp);
+};
+
 const release = (fs: FsState, vp: Vnode, pages: number): void => {
   assert(pages <= vp.allocPages, 'more pages released than allocated');
   vp.allocPages -= pages;
@@ -180,7 +185,8 @@ const release = (fs: FsState, vp: Vnode, pages: number): void => {
 
 /** Sets the size. Requires admit(1). Times are the caller's. */
 export const truncateTo = (fs: FsState, vp: Vnode, size: number): void => {
-  if (size < vp.size) {
+  // Pages may be charged past the end (preallocation): any truncate to the size or below frees them.
+  if (size < vp.size || (size === vp.size && vp.allocPages > Math.ceil(size / PAGE_BYTES))) {
     const index = Math.floor(size / fs.chunkBytes);
     const inChunk = size - index * fs.chunkBytes;
     if (size === 0) {
@@ -190,7 +196,7 @@ export const truncateTo = (fs: FsState, vp: Vnode, size: number): void => {
       release(fs, vp, chargedPages(fs, vp, inChunk === 0 ? index : index + 1, Infinity, true));
       if (inChunk !== 0) cutChunk(fs, vp, index, inChunk);
     }
-    if (vp.inStore) {
+    if (vp.inStore || vp.logged) {
       vp.cutOpen = Math.min(vp.cutOpen, size);
       fs.txgs.log.truncate(vp.ino, size);
       vp.logged = true;
@@ -205,6 +211,7 @@ const cutChunk = (fs: FsState, vp: Vnode, index: number, inChunk: number): void 
   const buf = bufOf(fs, vp, index);
   const keep = Math.ceil(inChunk / PAGE_BYTES);
   fs.bufs.dropPages(buf, ~maskBelow(keep));
+  buf.sourceLimit = Math.min(buf.sourceLimit, inChunk);
   if (buf.extent > keep) {
     release(fs, vp, buf.extent - keep);
     buf.extent = keep;
@@ -221,7 +228,7 @@ const cutChunk = (fs: FsState, vp: Vnode, index: number, inChunk: number): void 
     }
     fs.bufs.pool.zero(buf.frames[page], tail);
   }
-  if (buf.dirty === 0 && buf.sealed === 0) fs.bufs.markClean(buf);
+  if (!buf.pinned) fs.bufs.markClean(buf);
 };
 
 /** Chunks at each end of a zeroed range that need frames: at most two, wholly. */
@@ -242,9 +249,10 @@ export const zeroRange = (fs: FsState, vp: Vnode, offset: number, end: number): 
   fs.txgs.dirtyAttr(vp);
 };
 
-const dropChunks = (fs: FsState, vp: Vnode, from: number, to: number): void => {
+/** Chunks [from, to) become holes. */
+export const dropChunks = (fs: FsState, vp: Vnode, from: number, to: number): void => {
   release(fs, vp, chargedPages(fs, vp, from, to, true));
-  if (!vp.inStore) return;
+  if (!vp.inStore && !vp.logged) return;
   (vp.dropsOpen ??= []).push(from, to);
   fs.txgs.log.dropChunks(vp.ino, from, to);
   vp.logged = true;

@@ -12,7 +12,10 @@ import { VFlag, Vnode } from '../vnode/vnode.js';
 import type { Clock } from '../base/clock.js';
 import type * as api from './api.js';
 import * as attributes from './attributes.js';
+import { copyFileRange } from './copy.js';
 import * as createOps from './create.js';
+import { fallocate } from './fallocate.js';
+import { setFlags } from './flags.js';
 import * as openOps from './open.js';
 import * as readdirOps from './readdir.js';
 import { requireName } from './namei.js';
@@ -114,6 +117,10 @@ export class FileSystem implements api.Vfs {
     return attributes.setattr(this.state, ino, fh, changes);
   }
 
+  setFlags(_caller: api.Caller, ino: Ino, flags: number): void {
+    setFlags(this.state, ino, flags);
+  }
+
   /** Never refuses: default_permissions is always on, so the kernel itself checks. */
   access(_caller: api.Caller, ino: Ino): void {
     this.state.vnodes.vrele(this.state.vget(ino));
@@ -208,8 +215,8 @@ export class FileSystem implements api.Vfs {
     return openOps.write(this.state, fh, offset, data, flags);
   }
 
-  fallocate(_caller: api.Caller, _ino: Ino, fh: Fh, mode: number, offset: number, length: number): void {
-    openOps.fallocate(this.state, fh, mode, offset, length);
+  fallocate(caller: api.Caller, _ino: Ino, fh: Fh, mode: number, offset: number, length: number): void {
+    fallocate(this.state, caller, fh, mode, offset, length);
   }
 
   hasWriters(ino: Ino): boolean {
@@ -221,7 +228,7 @@ export class FileSystem implements api.Vfs {
   }
 
   copyFileRange(
-    _caller: api.Caller,
+    caller: api.Caller,
     _srcIno: Ino,
     srcFh: Fh,
     srcOffset: number,
@@ -230,7 +237,7 @@ export class FileSystem implements api.Vfs {
     dstOffset: number,
     length: number,
   ): number {
-    return openOps.copyFileRange(this.state, srcFh, srcOffset, dstFh, dstOffset, length);
+    return copyFileRange(this.state, caller, srcFh, srcOffset, dstFh, dstOffset, length);
   }
 
   /**
@@ -289,6 +296,10 @@ export class FileSystem implements api.Vfs {
 
   removexattr(_caller: api.Caller, ino: Ino, name: ByteName): void {
     xattrOps.removexattr(this.state, ino, name);
+  }
+
+  get hasSizeLimit(): boolean {
+    return this.state.pagesMax !== Infinity;
   }
 
   statfs(): api.StatFs {

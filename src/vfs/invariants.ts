@@ -31,8 +31,8 @@ export const checkInvariants = (core: Core): string[] => {
       const pending = buf.dirty | buf.sealed;
       expect((pending & ~buf.valid) === 0, `buf ${vp.ino}/${buf.index}: pending pages not valid`);
       expect((buf.dirty & buf.sealed) === 0, `buf ${vp.ino}/${buf.index}: dirty and sealed`);
-      expect(buf.onLru === (pending === 0), `buf ${vp.ino}/${buf.index}: LRU membership`);
-      expect(pending === 0 || vp.holdCount > 0, `buf ${vp.ino}/${buf.index}: pending without a hold`);
+      expect(buf.onLru === !buf.pinned, `buf ${vp.ino}/${buf.index}: LRU membership`);
+      expect(!buf.pinned || vp.holdCount > 0, `buf ${vp.ino}/${buf.index}: pending without a hold`);
     }
   }
   const superseded = txgs.sealedFrames();

@@ -1,32 +1,20 @@
-/** Open files: open, create, release, read, write, fallocate, lseek, copy_file_range. */
+/** Open files: open, create, release, read, write, lseek. */
 import { fsError } from '../base/errno.js';
 import type { ByteName, Fh, Ino } from '../base/ids.js';
 import { PAGE_BYTES } from '../store/types.js';
-import { S_IFREG, type Vnode } from '../vnode/vnode.js';
+import { FS_APPEND_FL, S_IFREG, type Vnode } from '../vnode/vnode.js';
 import type { Caller, DataSink, OpenResult, WriteFlags } from './api.js';
 import { killPrivileges } from './attributes.js';
 import { mknod } from './create.js';
-import {
-  checkGrowth,
-  framesFor,
-  framesForZero,
-  readRange,
-  truncateTo,
-  writeRange,
-  zeroRange,
-} from './data.js';
-import { FILE_SIZE_MAX, withVnode, type FsState, type Handle } from './state.js';
+import { checkGrowth, framesFor, readRange, truncateTo, writeRange } from './data.js';
+import { requireOpenable, requireWriteAt } from './flags.js';
+import { withVnode, type FsState, type Handle } from './state.js';
 import { bufOf } from './stored-data.js';
 
 const O_ACCMODE = 3;
 const O_TRUNC = 0o1000;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
-const FALLOC_KEEP_SIZE = 1;
-const FALLOC_PUNCH_HOLE = 2;
-const FALLOC_ZERO_RANGE = 16;
-/** copy_file_range moves at most this much a call; callers loop. */
-const COPY_MAX = 1 << 20;
 
 /** A handle on `vp`: it takes a reference of its own. */
 export const openVnode = (fs: FsState, vp: Vnode, flags: number): OpenResult => {
@@ -36,14 +24,15 @@ export const openVnode = (fs: FsState, vp: Vnode, flags: number): OpenResult => 
   vp.openCount++;
   if (writes) vp.writeCount++;
   fs.vnodes.age(vp);
-  fs.handles.set(fh, { fh, vp, flags, writes, errSeq: fs.txgs.errSeq });
-  return { fh, keepCache: true };
+  fs.handles.set(fh, { fh, vp, flags, writes, errSeq: fs.txgs.errSeq, copyTxg: 0 });
+  return { fh, keepCache: true, directIo: writes && (vp.flags & FS_APPEND_FL) !== 0 };
 };
 
 export const open = (fs: FsState, ino: Ino, flags: number): OpenResult => {
   if ((flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0) fs.requireWritable('open');
   return withVnode(fs, fs.vget(ino), (vp) => {
     if (vp.isDir) throw fsError('EISDIR', 'open');
+    requireOpenable(vp, flags);
     if ((flags & O_TRUNC) !== 0 && vp.isReg) {
       fs.txgs.admit(1);
       truncateTo(fs, vp, 0);
@@ -75,7 +64,8 @@ export const release = (fs: FsState, fh: Fh): void => {
   fs.vnodes.vrele(handle.vp);
 };
 
-const regular = (handle: Handle): Vnode => {
+/** The vnode of a handle on a regular file: else EINVAL. */
+export const regular = (handle: Handle): Vnode => {
   if (!handle.vp.isReg) throw fsError('EINVAL');
   return handle.vp;
 };
@@ -91,6 +81,7 @@ export const read = (fs: FsState, fh: Fh, offset: number, length: number, sink: 
 export const write = (fs: FsState, fh: Fh, offset: number, data: Uint8Array, flags: WriteFlags): number => {
   fs.requireWritable('write');
   const vp = regular(fs.handle(fh));
+  if (!flags.fromCache) requireWriteAt(vp, offset);
   fs.bufs.newRequest();
   checkGrowth(fs, vp, offset, data.length);
   fs.txgs.admit(framesFor(offset, data.length));
@@ -101,27 +92,6 @@ export const write = (fs: FsState, fh: Fh, offset: number, data: Uint8Array, fla
   // explicit utimens.
   if (!flags.fromCache && data.length > 0) fs.modified(vp);
   return data.length;
-};
-
-export const fallocate = (fs: FsState, fh: Fh, mode: number, offset: number, length: number): void => {
-  fs.requireWritable('fallocate');
-  const vp = regular(fs.handle(fh));
-  const keepSize = (mode & FALLOC_KEEP_SIZE) !== 0;
-  const known = FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE;
-  const punch = (mode & FALLOC_PUNCH_HOLE) !== 0;
-  if (mode & ~known || (punch && (!keepSize || mode & FALLOC_ZERO_RANGE)))
-    throw fsError('EOPNOTSUPP', 'fallocate');
-  if (offset < 0 || length <= 0) throw fsError('EINVAL', 'fallocate');
-  const end = offset + length;
-  if (end > FILE_SIZE_MAX) throw fsError('EFBIG', 'fallocate');
-  if (!punch && fs.txgs.counters.allocPages + Math.ceil(length / PAGE_BYTES) > fs.pagesMax) {
-    throw fsError('ENOSPC', 'fallocate');
-  }
-  fs.bufs.newRequest();
-  fs.txgs.admit(framesForZero(fs));
-  if (mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) zeroRange(fs, vp, offset, Math.min(end, vp.size));
-  if (!keepSize && end > vp.size) vp.size = end;
-  fs.modified(vp);
 };
 
 export const lseek = (fs: FsState, fh: Fh, offset: number, whence: number): number => {
@@ -165,48 +135,4 @@ const seekHole = (fs: FsState, vp: Vnode, offset: number): number => {
     at = (index + 1) * fs.chunkBytes;
   }
   return vp.size;
-};
-
-/** Copies within the store, through the page cache. Returns the bytes copied, perhaps fewer than asked. */
-export const copyFileRange = (
-  fs: FsState,
-  srcFh: Fh,
-  srcOffset: number,
-  dstFh: Fh,
-  dstOffset: number,
-  length: number,
-): number => {
-  fs.requireWritable('copy_file_range');
-  const src = regular(fs.handle(srcFh));
-  const dst = regular(fs.handle(dstFh));
-  const most = Math.min(
-    length,
-    COPY_MAX,
-    Math.floor((fs.bufs.pool.size * PAGE_BYTES) / 8),
-    src.size - srcOffset,
-  );
-  if (most <= 0) return 0;
-  fs.bufs.newRequest();
-  checkGrowth(fs, dst, dstOffset, most);
-  fs.txgs.admit(framesFor(dstOffset, most));
-  // Taken out first: source and target may be the same file, and filling the target may evict the source's pages.
-  const data = new Uint8Array(most);
-  let filled = 0;
-  const take = (piece: Uint8Array): void => {
-    data.set(piece, filled);
-    filled += piece.length;
-  };
-  readRange(fs, src, srcOffset, most, {
-    pool: (offset, count) => take(fs.bufs.pool.bytes.subarray(offset, offset + count)),
-    bytes: take,
-    zeros: (count) => {
-      filled += count;
-    },
-  });
-  fs.txgs.admit(framesFor(dstOffset, most));
-  writeRange(fs, dst, dstOffset, data);
-  fs.modified(dst);
-  killPrivileges(fs, dst);
-  fs.accessed(src);
-  return most;
 };

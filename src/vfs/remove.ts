@@ -2,6 +2,7 @@
 import { fsError } from '../base/errno.js';
 import type { ByteName, Ino } from '../base/ids.js';
 import type { Vnode } from '../vnode/vnode.js';
+import { requireRemovable } from './flags.js';
 import { clearName, requireName } from './namei.js';
 import { withVnode, type FsState } from './state.js';
 
@@ -10,6 +11,7 @@ export const unlink = (fs: FsState, parent: Ino, name: ByteName): void => {
   withVnode(fs, fs.vgetDir(parent), (dvp) => {
     const entry = requireName(fs, dvp, name);
     withVnode(fs, fs.vget(entry.ino), (vp) => {
+      requireRemovable(dvp, vp, 'unlink');
       if (vp.isDir) throw fsError('EISDIR', 'unlink');
       fs.txgs.admit(0);
       clearName(fs, entry);
@@ -23,6 +25,7 @@ export const rmdir = (fs: FsState, parent: Ino, name: ByteName): void => {
   withVnode(fs, fs.vgetDir(parent), (dvp) => {
     const entry = requireName(fs, dvp, name);
     withVnode(fs, fs.vget(entry.ino), (vp) => {
+      requireRemovable(dvp, vp, 'rmdir');
       requireEmptyDir(vp);
       fs.txgs.admit(0);
       clearName(fs, entry);

@@ -8,6 +8,7 @@ import type { NameEntry } from '../vnode/name-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
 import type { Caller } from './api.js';
 import { addNode } from './create.js';
+import { requireAddable, requireRemovable } from './flags.js';
 import { clearName, findName, requireName, setName } from './namei.js';
 import { dropDir, dropLink, requireEmptyDir } from './remove.js';
 import { LINK_MAX, withVnode, type FsState } from './state.js';
@@ -36,13 +37,16 @@ export const rename = (
       if (tdvp.nlink === 0) throw fsError('ENOENT', 'rename');
       if (flags & RENAME_WHITEOUT) fs.requireInode();
       withVnode(fs, fs.vget(from.ino), (vp) => {
+        requireRemovable(fdvp, vp, 'rename');
         if (vp.isDir && fdvp !== tdvp) requireNotBelow(fs, vp, tdvp);
         if (to === undefined || to.ino === 0) {
           if (flags & RENAME_EXCHANGE) throw fsError('ENOENT', 'rename');
+          requireAddable(tdvp, 'rename');
           moveTo(fs, from, vp, fdvp, tdvp, newName, undefined);
         } else {
           withVnode(fs, fs.vget(to.ino), (target) => {
             if (flags & RENAME_NOREPLACE) throw fsError('EEXIST', 'rename');
+            requireRemovable(tdvp, target, 'rename');
             if (flags & RENAME_EXCHANGE) exchange(fs, from, to, vp, target);
             else if (vp !== target) replace(fs, from, vp, fdvp, tdvp, newName, target);
           });

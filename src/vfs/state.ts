@@ -13,7 +13,7 @@ import type { Txgs } from '../syncer/txgs.js';
 import type { BufCache } from '../vnode/buf-cache.js';
 import type { Mount } from '../vnode/mount.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
-import type { Vnode } from '../vnode/vnode.js';
+import { FS_NOATIME_FL, type Vnode } from '../vnode/vnode.js';
 
 export const NAME_MAX = 255;
 export const LINK_MAX = 65_000;
@@ -37,6 +37,8 @@ export interface Handle {
   readonly writes: boolean;
   /** txgs.errSeq when last reported: see errseq in the kernel's lib/errseq.c. */
   errSeq: number;
+  /** Group that a copy from this handle waited for, so that it waits once: see copy.ts. */
+  copyTxg: number;
 }
 
 export class FsState {
@@ -134,6 +136,7 @@ export class FsState {
 
   /** After a read of `vp`: relatime, as the kernel's relatime_need_update (fs/inode.c). */
   accessed(vp: Vnode): void {
+    if ((vp.flags & FS_NOATIME_FL) !== 0) return;
     if (this.options.noatime || this.options.readOnly || this.txgs.failing !== undefined) return;
     this.clock.read();
     const { sec, nsec } = this.clock;

@@ -5,7 +5,9 @@ import type { Buf } from '../vnode/buf.js';
 import type { Vnode } from '../vnode/vnode.js';
 import type { FsState } from './state.js';
 
-/** Extent in pages of stored chunk `index`; 0 is a hole. */
+const NOTHING = new Uint8Array(0);
+
+/** Extent in pages of stored chunk `index`; 0 is a hole. A resident buf knows better. */
 const storedExtent = (fs: FsState, vp: Vnode, index: number): number => {
   if (!vp.inStore || vp.allocPages === 0 || isDropped(vp, index)) return 0;
   const room = storedLimit(vp) - index * fs.chunkBytes;
@@ -13,16 +15,25 @@ const storedExtent = (fs: FsState, vp: Vnode, index: number): number => {
   return Math.min(fs.reader.chunkPages(vp.ino, index), Math.ceil(room / PAGE_BYTES));
 };
 
+const cutTo = (data: Uint8Array | undefined, bytes: number): Uint8Array =>
+  data === undefined ? NOTHING : data.length > bytes ? data.subarray(0, Math.max(0, bytes)) : data;
+
 /**
- * The stored bytes of chunk `index`; shorter than the chunk when the rest is zeros. Requires buf.extent > 0 for
+ * The stored bytes of the chunk of `buf`; shorter than the chunk when the rest is zeros. Requires buf.extent > 0 for
  * some absent page.
  */
-export const readStored = (fs: FsState, vp: Vnode, index: number): Uint8Array => {
-  if (isDropped(vp, index)) return new Uint8Array(0);
-  const data = fs.reader.readChunk(vp.ino, index) ?? new Uint8Array(0);
-  const room = storedLimit(vp) - index * fs.chunkBytes;
-  return data.length > room ? data.subarray(0, Math.max(0, room)) : data;
+export const readStored = (fs: FsState, buf: Buf): Uint8Array => {
+  const { vp, index } = buf;
+  if (buf.source !== 0) {
+    return cutTo(fs.reader.readCloned(vp.ino, index, buf.source, buf.sourceTxg), buf.sourceLimit);
+  }
+  if (isDropped(vp, index)) return NOTHING;
+  return cutTo(fs.reader.readChunk(vp.ino, index), storedLimit(vp) - index * fs.chunkBytes);
 };
+
+/** Extent in pages of chunk `index`, without making a buf of it. */
+export const extentOf = (fs: FsState, vp: Vnode, index: number): number =>
+  vp.bufs?.get(index)?.extent ?? storedExtent(fs, vp, index);
 
 /** The buf of chunk `index`, made if it is not resident. */
 export const bufOf = (fs: FsState, vp: Vnode, index: number): Buf =>

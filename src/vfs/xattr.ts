@@ -7,6 +7,7 @@ import { fsError } from '../base/errno.js';
 import { bytesOfName, type ByteName, type Ino } from '../base/ids.js';
 import { S_ISGID, type Vnode } from '../vnode/vnode.js';
 import { ACL_ACCESS, ACL_DEFAULT, accessAclEffect, parseAcl } from './acl.js';
+import { requireMutable } from './flags.js';
 import type { FsState } from './state.js';
 import { withVnode } from './state.js';
 
@@ -73,6 +74,7 @@ export const setxattr = (
   requireNamespace(name);
   if (value.length > XATTR_SIZE_MAX) throw fsError('E2BIG', 'setxattr');
   withVnode(fs, fs.vget(ino), (vp) => {
+    requireMutable(vp, 'setxattr');
     const xattrs = xattrsOf(fs, vp);
     const exists = xattrs.has(name);
     if (flags & XATTR_CREATE && exists) throw fsError('EEXIST', 'setxattr');
@@ -124,6 +126,7 @@ export const listxattr = (fs: FsState, ino: Ino): Uint8Array =>
 export const removexattr = (fs: FsState, ino: Ino, name: ByteName): void => {
   fs.requireWritable('removexattr');
   withVnode(fs, fs.vget(ino), (vp) => {
+    requireMutable(vp, 'removexattr');
     if (!xattrsOf(fs, vp).has(name)) throw fsError('ENODATA', 'removexattr');
     fs.txgs.admit(0);
     dropXattr(fs, vp, name);

@@ -146,14 +146,14 @@ export class BufCache {
     return buf.hot ? this.#hot : this.#cold;
   }
 
-  /** The buf has its first dirty page: off the LRU. */
+  /** The buf becomes pinned: off the LRU. */
   markBusy(buf: Buf): void {
     if (buf.onLru) this.#listOf(buf).remove(buf);
   }
 
-  /** The buf has no dirty and no sealed page left: back on its LRU. */
+  /** Nothing pins the buf any more: back on its LRU. */
   markClean(buf: Buf): void {
-    assert(buf.dirty === 0 && buf.sealed === 0, 'clean buf with pending pages');
+    assert(!buf.pinned, 'clean buf with pending pages');
     if (!buf.dead && !buf.onLru) this.#listOf(buf).push(buf);
   }
 

@@ -9,9 +9,12 @@
  *   sealed   valid=1 sealed=1          belongs to the group being committed: IMMUTABLE; a write takes a new frame
  *
  * INVARIANT: dirty and sealed are subsets of valid, and disjoint.
- * INVARIANT: a buf is on an LRU list if and only if it has no dirty and no sealed page (and is alive).
- * INVARIANT: a vnode with a dirty buf is on the open group's list, one with a sealed buf on the sealed group's:
- * those hold it.
+ * A chunk that a group clones or preallocates has no row of its own in the store until that group is committed
+ * (`rowTxg`): only the buf knows its extent and where its bytes are, so the buf stays resident till then.
+ *
+ * INVARIANT: a buf is on an LRU list if and only if it is not pinned (no dirty page, no sealed one, no row on its way).
+ * INVARIANT: a vnode with a dirty buf is on the open group's list, one with a sealed buf on the sealed group's, one with
+ * a row on its way on that group's: those hold it.
  */
 import type { LruNode } from './lru.js';
 import type { Vnode } from './vnode.js';
@@ -30,6 +33,13 @@ export class Buf implements LruNode<Buf> {
    * Pages at or past it that are absent are zeros.
    */
   extent: number;
+  /** The group that brings this chunk's row to the store, while it is not committed; else 0. */
+  rowTxg = 0;
+  /** Chunk row that holds the bytes of absent pages until group `sourceTxg` is in the store; 0: the chunk's own row. */
+  source = 0;
+  sourceTxg = 0;
+  /** Bytes of the source that count: those past a truncation after the clone don't. */
+  sourceLimit = Infinity;
   /** Request in which the buf was last used: the evictor leaves those of the current request alone. */
   stamp = 0;
   /** Load number at the first use; see BufCache.touch. */
@@ -44,6 +54,11 @@ export class Buf implements LruNode<Buf> {
     this.vp = vp;
     this.index = index;
     this.extent = extent;
+  }
+
+  /** Something of it is on its way to the store. */
+  get pinned(): boolean {
+    return (this.dirty | this.sealed) !== 0 || this.rowTxg !== 0;
   }
 }
 

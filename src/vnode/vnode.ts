@@ -57,6 +57,12 @@ export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
 export const S_IXGRP = 0o0010;
 
+/** Inode flags (include/uapi/linux/fs.h) that mean something here. */
+export const FS_IMMUTABLE_FL = 0x10;
+export const FS_APPEND_FL = 0x20;
+export const FS_NODUMP_FL = 0x40;
+export const FS_NOATIME_FL = 0x80;
+
 const TYPE_OF_FORMAT: Record<number, VTypeValue> = {
   0o010000: VType.VFIFO,
   0o020000: VType.VCHR,

@@ -12,7 +12,7 @@ import { lockStore } from '../../src/store/lock.js';
 import { createStore, type MkfsOptions } from '../../src/store/mkfs.js';
 import { checkStore } from '../../src/store/fsck.js';
 import { PAGE_BYTES } from '../../src/store/types.js';
-import type { CommitRequest, SyncerRequest } from '../../src/syncer/messages.js';
+import type { CommitReply, CommitRequest, SyncerRequest } from '../../src/syncer/messages.js';
 import { Syncer } from '../../src/syncer/syncer.js';
 import { Core } from '../../src/vfs/core.js';
 import { Shared } from '../../src/vfs/shared.js';
@@ -41,6 +41,8 @@ export class InProcessCore {
   readonly #syncer: Syncer;
   readonly #lock;
   readonly #queue: CommitRequest[] = [];
+  /** Of a group that is in the store, while the dispatcher hasn't heard of it yet. */
+  #reply: CommitReply | undefined;
   readonly #vfs: FileSystem;
 
   constructor(options: TestCoreOptions = {}) {
@@ -76,6 +78,7 @@ export class InProcessCore {
         if (typeof value !== 'function') return value;
         return (...args: unknown[]): unknown => {
           if (random.int(8) === 0) this.core.txgs.barrier(this.core.txgs.latest, () => undefined);
+          if (random.int(10) === 0) this.#commitUnheard();
           if (random.int(6) === 0) this.advance();
           this.core.poll();
           if (++calls % 20 === 0) this.check();
@@ -87,6 +90,10 @@ export class InProcessCore {
 
   #take(request: SyncerRequest): void {
     if (request.kind === 'commit') this.#queue.push(request);
+  }
+
+  #commitUnheard(): void {
+    if (this.failWith === 0 && this.#queue.length > 0) this.#reply ??= this.#syncer.commit(this.#queue[0]);
   }
 
   /** Commits the sealed group, if there is one, and does what is due. */
@@ -106,7 +113,9 @@ export class InProcessCore {
         return;
       }
       this.#queue.shift();
-      this.core.txgs.onReply(this.#syncer.commit(request));
+      const reply = this.#reply ?? this.#syncer.commit(request);
+      this.#reply = undefined;
+      this.core.txgs.onReply(reply);
     }
     this.core.poll();
   }

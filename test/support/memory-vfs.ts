@@ -146,7 +146,7 @@ export class MemoryVfs implements Vfs {
   #opened(node: Node): OpenResult {
     const fh = asFh(this.#nextFh++);
     this.handles.set(fh, this.#use(node));
-    return { fh, keepCache: true };
+    return { fh, keepCache: true, directIo: false };
   }
   #truncate(node: Node, size: number): void {
     const keep = Math.ceil(size / PAGE);
@@ -207,6 +207,9 @@ export class MemoryVfs implements Vfs {
     if (changes.mtime !== undefined) [node.mtimeSec, node.mtimeNsec] = timeOf(changes.mtime);
     if (changes.ctime !== undefined) [node.ctimeSec, node.ctimeNsec] = timeOf(changes.ctime);
     return this.#use(node);
+  }
+  setFlags(_caller: Caller, ino: Ino, flags: number): void {
+    this.#node(ino).flags = flags;
   }
   access(_caller: Caller, ino: Ino): void {
     this.#node(ino);

@@ -10,7 +10,7 @@ import { openIn, openOut, releaseIn } from './structs.js';
 
 /** NOFLUSH: without the write-back cache, closing needn't write mapped pages back. */
 export const openFlagsOf = (open: OpenResult): number =>
-  open.keepCache ? Fopen.KEEP_CACHE | Fopen.NOFLUSH : Fopen.NOFLUSH;
+  Fopen.NOFLUSH | (open.keepCache ? Fopen.KEEP_CACHE : 0) | (open.directIo ? Fopen.DIRECT_IO : 0);
 
 /**
  * An open that truncates takes the set-id bits away (HANDLE_KILLPRIV_V2: the kernel says when). If that can't

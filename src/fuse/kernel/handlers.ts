@@ -3,6 +3,7 @@ import type { Handler } from './context.js';
 import * as attr from './handle-attr.js';
 import * as control from './handle-control.js';
 import * as io from './handle-io.js';
+import { ioctl } from './handle-ioctl.js';
 import * as names from './handle-names.js';
 import * as opening from './handle-open.js';
 import * as dir from './handle-readdir.js';
@@ -39,7 +40,7 @@ const byName: Readonly<Partial<Record<OpcodeName, Handler>>> = {
   CREATE: names.create,
   INTERRUPT: control.interrupt,
   DESTROY: control.succeed,
-  IOCTL: control.ioctl,
+  IOCTL: ioctl,
   BATCH_FORGET: names.batchForget,
   FALLOCATE: io.fallocate,
   READDIRPLUS: dir.readdirplus,

@@ -38,6 +38,14 @@ class ModelFile {
     this.bytes.fill(0, from * CHUNK_BYTES, to * CHUNK_BYTES);
   }
 
+  /** Takes over a whole chunk of `from`. */
+  clone(index: number, from: ModelFile, fromIndex: number): void {
+    const at = fromIndex * CHUNK_BYTES;
+    this.bytes.set(from.bytes.slice(at, at + CHUNK_BYTES), index * CHUNK_BYTES);
+    this.extents.set(index, from.extents.get(fromIndex) ?? 0);
+    this.size = Math.max(this.size, (index + 1) * CHUNK_BYTES);
+  }
+
   write(index: number, page: number, data: Uint8Array): void {
     const at = index * CHUNK_BYTES + page * PAGE_BYTES;
     this.bytes.set(data, at);
@@ -54,22 +62,30 @@ class Run {
   readonly prng: Prng;
   readonly rig: WriterRig;
   readonly files = Array.from({ length: FILES }, () => new ModelFile());
+  readonly reader: ReturnType<typeof openReader>;
   #frame = 0;
+  /** Files that the group has changed so far: their chunks as the reader shows them can't be cloned any more. */
+  readonly #touched = new Set<number>();
+  #cloned = false;
+  clones = 0;
   constructor(path: string, seed: number, inlineMax: number) {
     this.prng = new Prng(seed);
     this.rig = new WriterRig(path, { chunkBytes: CHUNK_BYTES, inlineMax, pageBytes: 4096 });
+    this.reader = openReader(path);
   }
 
   /** A group of a few operations on some files, with their inode rows before or after the data. */
   group(): void {
     this.#frame = 0;
+    this.#touched.clear();
+    this.#cloned = false;
     const ops = 1 + this.prng.int(5);
     const rowsFirst = this.prng.int(2) === 0;
     for (let i = 0; i < ops; i++) this.#operation(this.prng.int(FILES), rowsFirst);
     this.files.forEach((f, i) => this.#putInode(i, f));
     const allocPages = this.files.reduce((sum, f) => sum + f.pages, 0);
     this.rig.ops.setCounters({ nextIno: 2 + FILES, inodeCount: 1 + FILES, allocPages });
-    this.rig.commit(this.prng.int(8) === 0, 1 + this.prng.int(2));
+    this.rig.commit(this.prng.int(8) === 0, 1 + this.prng.int(2), this.#cloned);
     if (this.prng.int(6) === 0) this.rig.writer.checkpoint('passive');
   }
 
@@ -82,8 +98,17 @@ class Run {
     const { prng, rig } = this;
     const f = this.files[i];
     const ino = asIno(i + 2);
+    const choice = prng.int(14);
+    if (choice < 3 && this.#clone(i, f)) return;
     if (rowsFirst) this.#putInode(i, f);
-    switch (prng.int(10)) {
+    this.#touched.add(i);
+    switch (choice) {
+      case 12: {
+        const [index, pages] = [prng.int(3), 1 + prng.int(CHUNK_PAGES)];
+        f.extents.set(index, Math.max(f.extents.get(index) ?? 0, pages));
+        rig.ops.allocate(ino, index, pages);
+        return;
+      }
       case 0:
       case 1: {
         const size = prng.pick([0, prng.int(600), prng.int(SIZE_MAX), CHUNK_BYTES, PAGE_BYTES]);
@@ -105,6 +130,22 @@ class Run {
       default:
         this.#write(i, f);
     }
+  }
+
+  /** Clones a chunk of another file (or another of the same) that has a row; false if there is none. */
+  #clone(i: number, f: ModelFile): boolean {
+    const source = this.prng.int(FILES);
+    if (this.#touched.has(source)) return false;
+    const rows = this.reader.chunkRows(asIno(source + 2), 0, 3);
+    if (rows.length === 0) return false;
+    const row = this.prng.pick(rows);
+    const index = this.prng.int(3);
+    this.rig.ops.cloneChunk(asIno(i + 2), index, row.chunk, row.pages);
+    f.clone(index, this.files[source], row.index);
+    this.#touched.add(i);
+    this.#cloned = true;
+    this.clones++;
+    return true;
   }
 
   #write(i: number, f: ModelFile): void {
@@ -155,7 +196,7 @@ for (const inlineMax of [0, 512, 4096]) {
     const root = scratchDir(t);
     for (let seed = 1; seed <= 6; seed++) {
       const run = new Run(join(root, `s${seed}-${inlineMax}`), seed * 7919 + inlineMax, inlineMax);
-      const reader = openReader(run.rig.path);
+      const { reader } = run;
       let wrong: string | undefined;
       for (let g = 0; g < 60 && wrong === undefined; g++) {
         run.group();
@@ -165,6 +206,7 @@ for (const inlineMax of [0, 512, 4096]) {
         });
       }
       t.equal(wrong, undefined);
+      t.ok(run.clones > 5, `${run.clones} chunks cloned`);
       reader.close();
       t.same(checkStore(run.rig.path).findings, [], `seed ${run.prng.seed}: fsck`);
       run.rig.writer.close();

@@ -62,9 +62,15 @@ export class WriterRig {
     this.pool.fill(value, frame * PAGE_BYTES, (frame + 1) * PAGE_BYTES);
   }
 
-  /** Commits what `ops` has gathered; `times` more than 1 applies the same log again. */
-  commit(barrier = false, times = 1): void {
+  /**
+   * Commits what `ops` has gathered; `times` more than 1 applies the same log again, or, with `sameNumber`, hands it over
+   * again as a group that the store may already have.
+   */
+  commit(barrier = false, times = 1, sameNumber = false): void {
     const { log, logBytes } = this.ops.take();
-    for (let i = 0; i < times; i++) this.writer.commit(++this.txg, log, logBytes, this.pool, barrier);
+    for (let i = 0; i < times; i++) {
+      if (i === 0 || !sameNumber) this.txg++;
+      this.writer.commit(this.txg, log, logBytes, this.pool, barrier);
+    }
   }
 }

@@ -25,6 +25,8 @@ function recorder(): { calls: Call[]; sink: TxgOps } {
     truncate: (...a) => void calls.push(['truncate', ...a]),
     dropChunks: (...a) => void calls.push(['dropChunks', ...a]),
     writePages: (ino, i, s, p, f, n) => void calls.push(['writePages', ino, i, s, list(p, n), list(f, n), n]),
+    cloneChunk: (ino, index, chunk, pages) => void calls.push(['cloneChunk', ino, index, chunk, pages]),
+    allocate: (ino, index, pages) => void calls.push(['allocate', ino, index, pages]),
     setCounters: (c) => void calls.push(['setCounters', { ...c }]),
   };
   return { calls, sink };
@@ -79,6 +81,8 @@ const call: fc.Arbitrary<Call> = fc.oneof(
   fc
     .tuple(ino, int, int, frames)
     .map(([a, i, s, f]): Call => ['writePages', a, i, s, f.map((x) => x[0]), f.map((x) => x[1]), f.length]),
+  fc.tuple(ino, int, int, fc.nat(32)).map((a): Call => ['cloneChunk', ...a]),
+  fc.tuple(ino, int, fc.nat(32)).map((a): Call => ['allocate', ...a]),
   fc.record({ nextIno: int, inodeCount: int, allocPages: int }).map((c): Call => ['setCounters', c]),
 );
 
