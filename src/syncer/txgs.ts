@@ -128,7 +128,7 @@ export class Txgs implements RoomTaker {
 
   /** How many more objects an operation that takes many (clones, preallocated chunks) may dirty now; at least 1. */
   get objectsRoom(): number {
-    return Math.max(1, this.#dirtyObjectsMax - this.dirtyObjects);
+    return Math.max(1, Math.floor(this.#dirtyObjectsMax / this.#room.shares) - this.dirtyObjects);
   }
 
   /** A small group is being committed and somebody waits for it: the answer will be here soon. */
@@ -220,7 +220,7 @@ export class Txgs implements RoomTaker {
     if (this.failing !== undefined) throw new FsError(this.failing.errno, 'write-back');
     if (txg >= this.openId) this.#sealWanted = true;
     this.poll();
-    throw new WouldBlock(this.roomMade);
+    throw new WouldBlock(this.#room.made);
   }
 
   /** `entry` was set (or made negative); its directory must be marked by {@link dirtyAttr} too. */

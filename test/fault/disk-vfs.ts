@@ -146,7 +146,7 @@ export class DiskVfs implements Vfs {
     const fh = asFh(this.#nextFh++);
     node.uses++;
     this.#handles.set(fh, node);
-    return { fh, keepCache: true };
+    return { fh, keepCache: true, directIo: false };
   }
   #usedBytes(): number {
     return fs.readdirSync(this.#dir).reduce((sum, name) => sum + fs.statSync(join(this.#dir, name)).size, 0);
@@ -187,6 +187,9 @@ export class DiskVfs implements Vfs {
     if (rule !== undefined && rule.kind !== 'delay') fail(rule.errno ?? 'EIO');
     host(() => fs.ftruncateSync(node.fd, size));
     if (this.#recorded(node)) this.#record({ op: 'truncate', file: node.ino, size });
+  }
+  setFlags(): void {
+    return fail('EOPNOTSUPP');
   }
   access(): void {
     // Only root uses the disk, and the kernel checks permissions.

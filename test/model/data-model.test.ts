@@ -175,13 +175,13 @@ for (const [chunkBytes, chunks] of [
   for (const seed of seeds) {
     await t.test(`chunks of ${chunkBytes} bytes, seed ${seed}`, (ct) => {
       const model = new DataModel(seed, chunkBytes, chunks);
-      const operations = chunks * chunkBytes > 1 << 20 ? Math.ceil(OPERATIONS / 5) : OPERATIONS;
+      const operations = chunks * chunkBytes > 1 << 20 ? Math.ceil(OPERATIONS / 2) : OPERATIONS;
       const log: string[] = [];
       let wrong: string | undefined;
       for (let n = 0; n < operations && wrong === undefined; n++) {
         log.push(`${n}: ${model.step()}`);
         wrong = model.difference(model.prng.int(FILES), n % 50 === 0);
-        if (n % 100 === 0) model.shared = Math.max(model.shared, model.sharedChunks());
+        if (n % 10 === 0) model.shared = Math.max(model.shared, model.sharedChunks());
       }
       for (let i = 0; i < FILES; i++) wrong ??= model.difference(i, true);
       ct.equal(wrong, undefined, wrong === undefined ? 'no difference' : log.slice(-12).join('\n'));

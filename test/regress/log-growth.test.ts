@@ -48,6 +48,8 @@ const append: Record<Operation, (log: TxgOps, ino: Ino) => void> = {
   truncate: (log, ino) => log.truncate(ino, 9),
   dropChunks: (log, ino) => log.dropChunks(ino, 1, 2),
   writePages: (log, ino) => log.writePages(ino, 0, 4096, [0], [1], 1),
+  cloneChunk: (log, ino) => log.cloneChunk(ino, 0, 7, 1),
+  allocate: (log, ino) => log.allocate(ino, 0, 1),
 };
 
 /** Remembers the inode of every record played into it. */
