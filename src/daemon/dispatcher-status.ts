@@ -16,6 +16,7 @@ export const statusOf = (
     state: ending ? 'unmounting' : txgs.failing !== undefined ? 'failing' : running,
     reason: txgs.failing?.reason ?? '',
     protocol,
+    fsid: fs.fsid,
     vnodes: { resident: vnodes.count, max: vnodes.max, active: vnodes.active },
     pages: { resident: pool.resident, dirty: bufs.dirtyPages, max: pool.size },
     names: names.size,

@@ -77,6 +77,8 @@ export interface DispatcherStatus {
   /** Why it is failing; empty otherwise. */
   reason: string;
   protocol: string;
+  /** 16 hexadecimal digits, the same at every mount of the store; no other mount has it. */
+  fsid: string;
   vnodes: { resident: number; max: number; active: number };
   pages: { resident: number; dirty: number; max: number };
   names: number;

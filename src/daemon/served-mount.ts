@@ -57,6 +57,7 @@ export class ServedMount {
     this.#say = say;
     this.#core = new Core(shared, {
       store: config.store,
+      mountpoint: config.mountpoint,
       syncIntervalMs: config.syncIntervalMs,
       syncer: {
         send: (request) => {
@@ -134,7 +135,7 @@ export class ServedMount {
         return;
       }
       case 'sync':
-        this.#core.fs.syncfs((error) => {
+        this.#core.vnodes.bioOps.bioOpsSync(this.#core.fs.mount, (error) => {
           const reason = error === undefined ? '' : (this.#core.txgs.failing?.reason ?? error.message);
           this.#say({ kind: 'synced', mount: this.id, id: request.id, errno: error?.errno ?? 0, reason });
         });
@@ -185,18 +186,17 @@ export class ServedMount {
     if (this.#cause !== 'asked') this.#cause = cause;
     this.#phase = 'finishing';
     this.#finishUntilMs = performance.now() + FINISH_LIMIT_MS;
-    this.#core.fs.releaseAll();
+    this.#core.fs.beginUnmount();
+    this.#core.fs.forgetAll();
     this.#commitLast();
   }
 
   #commitLast(): void {
-    if (this.#config.readOnly) {
-      this.#closeStore();
-      return;
-    }
-    this.#core.fs.syncfs((error) => {
+    this.#core.fs.finishUnmount((error, open) => {
       // After a failure the next reply of the syncer, which tries again, brings us back here.
-      if (error === undefined) this.#closeStore();
+      if (error !== undefined || this.#phase !== 'finishing') return;
+      if (open.length > 0) this.#log('warn', 'files were open at the end: closed by force', { open });
+      this.#closeStore();
     });
   }
 

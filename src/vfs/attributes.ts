@@ -1,12 +1,13 @@
 /** getattr, setattr, and the rules for set-user-id and set-group-id bits. */
 import { fsError } from '../base/errno.js';
 import { byteName, type Fh, type Ino } from '../base/ids.js';
+import { requireNotUnmounting } from '../vnode/mount.js';
 import { S_IFMT, S_ISGID, S_ISUID, S_IXGRP, type Vnode } from '../vnode/vnode.js';
 import { ACL_ACCESS, aclAfterChmod } from './acl.js';
 import type { SetAttributes, TimeChange } from './api.js';
 import { truncateTo } from './data.js';
 import { requireSettable } from './flags.js';
-import { FILE_SIZE_MAX, type FsState } from './state.js';
+import { FILE_SIZE_MAX, requireAlive, type FsState } from './state.js';
 import { dropXattr, putXattr, xattrsOf } from './xattr.js';
 
 const CAPABILITY = byteName('security.capability');
@@ -15,6 +16,8 @@ const CAPABILITY = byteName('security.capability');
 export const vgetByHandle = (fs: FsState, ino: Ino, fh: Fh | undefined): Vnode => {
   const handle = fh === undefined ? undefined : fs.handles.get(fh);
   if (handle === undefined) return fs.vget(ino);
+  requireAlive(handle);
+  requireNotUnmounting(fs.mp);
   fs.vnodes.vref(handle.vp);
   return handle.vp;
 };

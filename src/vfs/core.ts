@@ -14,7 +14,6 @@ import type { Shared } from './shared.js';
 import type { FsOptions } from './state.js';
 
 export interface CoreOptions extends FsOptions {
-  store: string;
   syncIntervalMs: number;
   syncer: SyncerPort;
 }
@@ -84,10 +83,6 @@ export class Core {
    * Requires that the syncer has ended (it reads the frames of a sealed group), and that no request is in progress.
    */
   drop(): void {
-    this.fs.releaseAll();
-    this.txgs.abandon();
-    const { vnodes } = this.shared;
-    for (const vp of [...vnodes.table(this.fs.mount).values()]) vnodes.vgone(vp);
-    vnodes.removeMount(this.fs.mount);
+    this.fs.discard(() => this.txgs.abandon());
   }
 }

@@ -2,11 +2,25 @@
  * FileSystem: one mounted store behind the interface that the transports use. Each operation lives in its
  * family's file.
  */
+import { assert } from '../base/assert.js';
 import { FsError, fsError } from '../base/errno.js';
 import { ROOT_INO, type ByteName, type Fh, type Ino } from '../base/ids.js';
 import { PAGE_BYTES, type StoreReader } from '../store/types.js';
 import type { Txgs } from '../syncer/txgs.js';
-import { Mount } from '../vnode/mount.js';
+import type { BioOps } from '../vnode/bio-ops.js';
+import { fsidOfUuid, formatFsid, vfsSetfsid } from '../vnode/fsid.js';
+import {
+  MNT_RDONLY,
+  MNTK_UNMOUNT,
+  requireNotUnmounting,
+  unmountBegin,
+  vfsBusy,
+  vfsUnbusy,
+  type Mount,
+} from '../vnode/mount.js';
+import { MNTINS_LAST } from '../vnode/mount-list.js';
+import { mountFree, vfsRootmountalloc } from '../vnode/vfs-conf.js';
+import { FORCECLOSE, vflush, type BusyVnode } from '../vnode/vflush.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import { VFlag, Vnode } from '../vnode/vnode.js';
 import type { Clock } from '../base/clock.js';
@@ -21,7 +35,7 @@ import * as readdirOps from './readdir.js';
 import { requireName } from './namei.js';
 import * as removeOps from './remove.js';
 import { rename } from './rename.js';
-import { FsState, NAME_MAX, withVnode, type FsOptions } from './state.js';
+import { FSTYPE, FsState, NAME_MAX, withVnode, type FsOptions } from './state.js';
 import * as xattrOps from './xattr.js';
 
 const DOT = '.' as ByteName;
@@ -37,55 +51,130 @@ const vnodeOf = (attributes: api.Attributes): Vnode => {
 export class FileSystem implements api.Vfs {
   readonly state: FsState;
   readonly mount: Mount;
-  readonly readOnly: boolean;
   readonly maxWriteBytes: number;
 
+  /** Requires that {@link FSTYPE} is registered. Errors: FsError ENODEV if it isn't. */
   constructor(vnodes: VnodeCache, txgs: Txgs, reader: StoreReader, clock: Clock, options: FsOptions) {
-    this.mount = new Mount({
+    this.mount = vfsRootmountalloc(vnodes, FSTYPE, options.store, {
       loadInode: (ino) => reader.loadInode(ino as Ino),
       inactive: (vp) => removeOps.inactive(this.state, vp),
     });
-    vnodes.addMount(this.mount);
+    this.mount.stat.mntonname = options.mountpoint ?? '';
+    vfsSetfsid(this.mount, fsidOfUuid(reader.superblock.uuid));
     this.state = new FsState(this.mount, vnodes, txgs, reader, clock, options);
-    this.readOnly = options.readOnly;
     const eighth = Math.floor(vnodes.bufs.pool.size / 8) * PAGE_BYTES;
     this.maxWriteBytes = Math.max(PAGE_BYTES, Math.min(MAX_WRITE, eighth));
   }
 
-  /**
-   * Loads the root and removes the orphans that the last mount left. Throws FsError for a store that can't be
-   * used.
-   */
-  start(): { orphans: number } {
-    const root = this.state.vget(ROOT_INO);
-    if (!root.isDir) throw fsError('EIO', 'root is not a directory');
-    root.flag |= VFlag.VROOT;
-    this.mount.rootVnode = root;
-    if (this.readOnly) return { orphans: 0 };
-    const orphans = this.state.reader.listOrphans();
-    for (const ino of orphans) {
-      const vp = this.state.vget(ino);
-      vp.lookupCountLost = false;
-      this.state.vnodes.vrele(vp);
-    }
-    return { orphans: orphans.length };
+  get readOnly(): boolean {
+    return (this.mount.flag & MNT_RDONLY) !== 0;
+  }
+
+  /** 16 hexadecimal digits: the same at every mount of the store, unless another mount has it. */
+  get fsid(): string {
+    return formatFsid(this.mount.stat.fsid);
   }
 
   /**
-   * The kernel has let go of the mount: all handles and lookups are gone, and the mount's own reference to the
-   * root.
+   * Loads the root, removes the orphans that the last mount left, and puts the mount on the list. Throws FsError for a
+   * store that can't be used.
    */
-  releaseAll(): void {
-    for (const fh of [...this.state.handles.keys()]) openOps.release(this.state, fh);
-    for (const vp of [...this.state.vnodes.table(this.mount).values()]) {
-      if (vp.lookupCount > 0 || vp.lookupCountLost) {
-        vp.lookupCountLost = false;
-        this.state.vnodes.forget(vp, vp.lookupCount);
-      }
+  start(): { orphans: number } {
+    const { mount, state } = this;
+    const root = state.vget(ROOT_INO);
+    if (!root.isDir) throw fsError('EIO', 'root is not a directory');
+    root.flag |= VFlag.VROOT;
+    mount.rootVnode = root;
+    const orphans = state.options.readOnly ? [] : state.reader.listOrphans();
+    for (const ino of orphans) {
+      const vp = state.vget(ino);
+      vp.lookupCountLost = false;
+      state.vnodes.vrele(vp);
     }
-    if (this.mount.rootVnode !== undefined) this.state.vnodes.vrele(this.mount.rootVnode);
-    this.mount.rootVnode = undefined;
+    if (!state.options.readOnly) {
+      mount.flag &= ~MNT_RDONLY;
+      mount.bioOps = this.#bioOps;
+      state.vnodes.bioOps.addBioOps(mount.bioOps);
+    }
+    state.vnodes.mountlist.mountlistInsert(mount, MNTINS_LAST);
+    vfsUnbusy(mount);
+    return { orphans: orphans.length };
   }
+
+  readonly #bioOps: BioOps = {
+    ioSync: (_mp, done) => this.state.txgs.barrier(this.state.txgs.latest, done),
+  };
+
+  /**
+   * The first step of an unmount: from now on operations wait (and end with ENOENT), unless {@link unmountRefused} is
+   * called. Throws EBUSY if an unmount runs already. (dounmount, sys/kern/vfs_syscalls.c)
+   */
+  beginUnmount(): void {
+    this.state.vnodes.mountlist.mountlistInterlock(unmountBegin, this.mount);
+  }
+
+  /** The kernel has let go of the mount: it remembers no inode of it. */
+  forgetAll(): void {
+    for (const vp of [...this.mount.table.values()]) {
+      if (vp.lookupCount === 0 && !vp.lookupCountLost) continue;
+      vp.lookupCountLost = false;
+      this.state.vnodes.forget(vp, vp.lookupCount);
+    }
+  }
+
+  /**
+   * The rest of an unmount, after {@link beginUnmount} and {@link forgetAll}: syncs, flushes all vnodes, force-closes what
+   * is open (removing what is unlinked, and syncing again), and takes the mount off the list. `done` is called with the
+   * vnodes that were open, or with the error of a failed sync: then call this again when the store works.
+   */
+  finishUnmount(done: (error: FsError | undefined, open: readonly BusyVnode[]) => void): void {
+    const { mount, state } = this;
+    state.vnodes.bioOps.bioOpsSync(mount, (error) => {
+      if (error !== undefined) return done(error, []);
+      if (mount.gone) return;
+      const { busy } = vflush(mount, 1, 0);
+      for (const vnode of busy) if (vnode.openCount > 0) this.#openAtEnd.set(vnode.ino, vnode);
+      const left = busy.length === 0 ? busy : vflush(mount, 1, FORCECLOSE).busy;
+      if (left.length > 0) return this.finishUnmount(done);
+      // Another barrier that was waiting for this same commit: it is told right after us.
+      if (mount.busyCount > 0) return void mount.drained.wait(() => this.finishUnmount(done));
+      this.#leave();
+      done(undefined, [...this.#openAtEnd.values()]);
+    });
+  }
+
+  /**
+   * The end of a mount that can't be synced, or was never listed: every vnode and page goes, whatever was dirty. `abandon`
+   * gives up the transaction groups. Does nothing after {@link finishUnmount} has done its work.
+   */
+  discard(abandon: () => void): void {
+    const { mount } = this;
+    if (mount.gone) {
+      abandon();
+      return;
+    }
+    mount.kernFlag |= MNTK_UNMOUNT;
+    this.forgetAll();
+    vflush(mount, 0, FORCECLOSE);
+    abandon();
+    if (!mount.listed) vfsUnbusy(mount);
+    const { busy } = vflush(mount, mount.rootVnode === undefined ? 0 : 1, FORCECLOSE);
+    assert(busy.length === 0, 'discard: vnodes left');
+    this.#leave();
+  }
+
+  /** Nothing of the mount is left but its handles, all dead, and its place on the lists. */
+  #leave(): void {
+    const { mount, state } = this;
+    for (const fh of [...state.handles.keys()]) openOps.release(state, fh);
+    if (mount.bioOps !== undefined) state.vnodes.bioOps.remBioOps(mount.bioOps);
+    mount.bioOps = undefined;
+    if (mount.listed) state.vnodes.mountlist.mountlistRemove(mount);
+    mount.gone = true;
+    mountFree(mount);
+  }
+
+  readonly #openAtEnd = new Map<Ino, BusyVnode>();
 
   vrele(vp: api.Attributes): void {
     this.state.vnodes.vrele(vnodeOf(vp));
@@ -244,16 +333,18 @@ export class FileSystem implements api.Vfs {
    * Everything that leads to the inode is in the group in which it last changed, or an earlier one. One loaded
    * since then
    * remembers no group: the last committed one covers it. A failed write-back is reported once a handle, as
-   * errseq_check_and_advance.
+   * errseq_check_and_advance. Holds the mount busy until it is done.
    */
   fsync(ino: Ino, fh: Fh | undefined, _dataOnly: boolean, done: api.Done): void {
     const { txgs } = this.state;
-    const handle = fh === undefined ? undefined : this.state.handles.get(fh);
+    const handle = fh === undefined ? undefined : this.state.handle(fh);
     const vp = handle?.vp ?? this.state.vnodes.peek(this.mount, ino);
     const txg = vp === undefined || vp.dirtyTxg === 0 ? txgs.committed : vp.dirtyTxg;
     const missed = handle !== undefined && handle.errSeq !== txgs.errSeq;
     if (handle !== undefined) handle.errSeq = txgs.errSeq;
+    vfsBusy(this.mount, 0);
     txgs.barrier(txg, (error) => {
+      vfsUnbusy(this.mount);
       if (handle !== undefined) handle.errSeq = txgs.errSeq;
       done(error ?? (missed ? new FsError(5, 'fsync') : undefined));
     });
@@ -264,7 +355,11 @@ export class FileSystem implements api.Vfs {
   }
 
   syncfs(done: api.Done): void {
-    this.state.txgs.barrier(this.state.txgs.latest, done);
+    vfsBusy(this.mount, 0);
+    this.state.vnodes.bioOps.bioOpsSync(this.mount, (error) => {
+      vfsUnbusy(this.mount);
+      done(error);
+    });
   }
 
   readdir(_caller: api.Caller, ino: Ino, cookie: number, sink: api.DirentSink): void {
@@ -303,6 +398,7 @@ export class FileSystem implements api.Vfs {
   }
 
   statfs(): api.StatFs {
+    requireNotUnmounting(this.mount);
     const { counters } = this.state.txgs;
     const hostFree = Math.floor(this.state.options.hostFreeBytes() / PAGE_BYTES);
     const blocksFree = Math.max(0, Math.min(hostFree, this.state.pagesMax - counters.allocPages));

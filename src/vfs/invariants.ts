@@ -36,8 +36,10 @@ export const checkInvariants = (core: Core): string[] => {
     }
   }
   const superseded = txgs.sealedFrames();
+  // The syncer vnode.
+  active++;
   expect(active === vnodes.active, `active ${vnodes.active} but ${active} with references`);
-  expect(table.size === vnodes.count, `count ${vnodes.count} but ${table.size} resident`);
+  expect(table.size + 1 === vnodes.count, `count ${vnodes.count} but ${table.size} and the syncer resident`);
   expect(
     frames + superseded.orphaned === core.pool.resident,
     `${core.pool.resident} frames in use, ${frames} + ${superseded.orphaned} known`,

@@ -9,6 +9,7 @@ import { NameCache } from '../vnode/name-cache.js';
 import { PagePool } from '../vnode/page-pool.js';
 import { VnodeCache } from '../vnode/vnode-cache.js';
 import { Vnlru } from '../vnode/vnlru.js';
+import { FSTYPE } from './state.js';
 
 /** Clean name entries a vnode of the budget, at most: names are small, and a negative one has no vnode. */
 const NAMES_PER_VNODE = 4;
@@ -33,6 +34,7 @@ export class Shared {
     this.pool = new PagePool(pool);
     const names = new NameCache(Math.max(NAMES_MIN, vnodesMax * NAMES_PER_VNODE));
     this.vnodes = new VnodeCache(new BufCache(this.pool), names, vnodesMax);
+    this.vnodes.vfsconf.vfsconfAdd(FSTYPE);
     this.vnlru = new Vnlru(this.vnodes, () => clock.monotonicMs());
   }
 }

@@ -11,9 +11,12 @@ import { asIno, type Fh, type Ino } from '../base/ids.js';
 import { PAGE_BYTES, type StoreReader } from '../store/types.js';
 import type { Txgs } from '../syncer/txgs.js';
 import type { BufCache } from '../vnode/buf-cache.js';
-import type { Mount } from '../vnode/mount.js';
+import { MNT_RDONLY, requireNotUnmounting, type Mount } from '../vnode/mount.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
-import { FS_NOATIME_FL, type Vnode } from '../vnode/vnode.js';
+import { FS_NOATIME_FL, VFlag, type Vnode } from '../vnode/vnode.js';
+
+/** The name of our filesystem type: see vnode/vfs-conf.ts. */
+export const FSTYPE = 'vnodefs';
 
 export const NAME_MAX = 255;
 export const LINK_MAX = 65_000;
@@ -22,6 +25,9 @@ export const SYMLINK_MAX = 4095;
 export const FILE_SIZE_MAX = Number.MAX_SAFE_INTEGER;
 
 export interface FsOptions {
+  /** Path of the store. */
+  store: string;
+  mountpoint?: string;
   readOnly: boolean;
   noatime: boolean;
   /** Bytes free on the host filesystem that holds the store. */
@@ -78,8 +84,9 @@ export class FsState {
     this.inodesMax = superblock.inodeLimit > 0 ? superblock.inodeLimit : Infinity;
   }
 
-  /** Referenced; the caller vreles. Throws ESTALE. */
+  /** Referenced; the caller vreles. Throws ESTALE; while the mount is being unmounted WouldBlock or ENOENT: see vfsBusy. */
   vget(ino: Ino): Vnode {
+    requireNotUnmounting(this.mp);
     return this.vnodes.vget(this.mp, ino);
   }
 
@@ -95,12 +102,15 @@ export class FsState {
 
   /** First step of every changing operation. */
   requireWritable(op: string): void {
-    if (this.options.readOnly) throw fsError('EROFS', op);
+    if ((this.mp.flag & MNT_RDONLY) !== 0) throw fsError('EROFS', op);
   }
 
+  /** EBADF for an unknown handle, EIO for one that was force-closed (the dead operations); unmounting: as {@link vget}. */
   handle(fh: Fh): Handle {
     const handle = this.handles.get(fh);
     if (handle === undefined) throw fsError('EBADF', 'handle');
+    requireAlive(handle);
+    requireNotUnmounting(this.mp);
     return handle;
   }
 
@@ -137,7 +147,7 @@ export class FsState {
   /** After a read of `vp`: relatime, as the kernel's relatime_need_update (fs/inode.c). */
   accessed(vp: Vnode): void {
     if ((vp.flags & FS_NOATIME_FL) !== 0) return;
-    if (this.options.noatime || this.options.readOnly || this.txgs.failing !== undefined) return;
+    if (this.options.noatime || (this.mp.flag & MNT_RDONLY) !== 0 || this.txgs.failing !== undefined) return;
     this.clock.read();
     const { sec, nsec } = this.clock;
     const beforeModify =
@@ -151,6 +161,11 @@ export class FsState {
     this.txgs.dirtyAttr(vp);
   }
 }
+
+/** EIO if the vnode of the handle was taken away by force (vflush). Closing such a handle succeeds. */
+export const requireAlive = ({ vp }: Handle): void => {
+  if ((vp.flag & VFlag.VRECLAIMED) !== 0 || vp.removed) throw fsError('EIO', 'dead handle');
+};
 
 /** Runs `body` with `vp`, then drops the reference, whatever happens. */
 export const withVnode = <T>(fs: FsState, vp: Vnode, body: (vp: Vnode) => T): T => {

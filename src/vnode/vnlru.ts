@@ -7,7 +7,9 @@
  * a time,
  * so that no request waits long behind it.
  */
+import { assert } from '../base/assert.js';
 import type { Mount } from './mount.js';
+import { MNTSCAN_FORWARD } from './mount-list.js';
 import { insertAfter, unlinkFromQueue } from './mount-queue.js';
 import type { VnodeCache } from './vnode-cache.js';
 import { VFlag, VType, type Vnode } from './vnode.js';
@@ -84,8 +86,7 @@ export class Vnlru {
   runSlice(): number {
     const started = this.#monotonicMs();
     if (started < this.deadlineMs) return 0;
-    let done = 0;
-    for (const mp of this.#vnodes.mounts()) done += this.#vlrureclaim(mp);
+    const done = this.#vnodes.mountlist.mountlistScan((mp) => this.#vlrureclaim(mp), MNTSCAN_FORWARD);
     this.#advance(done);
     const took = this.#monotonicMs() - started;
     if (took > this.longestSliceMs) this.longestSliceMs = took;
@@ -146,6 +147,7 @@ export class Vnlru {
   /** Moves the syncer vnode behind the next vnode of the queue, wrapping, and returns that vnode. */
   #stepHand(mp: Mount): Vnode | undefined {
     const hand = mp.syncer;
+    assert(hand !== undefined, 'vnlru: no syncer vnode');
     let vp = hand.mqNext;
     unlinkFromQueue(mp, hand);
     if (vp === undefined) vp = mp.queueHead;

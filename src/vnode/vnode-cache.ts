@@ -1,22 +1,31 @@
 /**
- * The vnode cache of a daemon: one table a mount, one budget (`vnodesMax`, desiredvnodes) over all of them.
+ * The vnode cache of a daemon: its mounts and filesystem types, and one budget (`vnodesMax`, desiredvnodes) over all
+ * mounts.
  * After sys/kern/vfs_lock.c (vref, vrele, vget, vhold, vdrop), vfs_subr.c (vgone) and vfs_mount.c (getnewvnode).
  *
  * Synchronous, on one thread: a vnode can't change under a caller except across deferred work, which must hold
  * a reference.
  */
 import { assert } from '../base/assert.js';
-import type { Ino } from '../base/ids.js';
+import { asIno, type Ino } from '../base/ids.js';
 import { fsError } from '../base/errno.js';
+import { BioOpsList } from './bio-ops.js';
 import type { BufCache } from './buf-cache.js';
-import type { Mount } from './mount.js';
+import { MNT_RDONLY, mountInit, type Mount } from './mount.js';
+import { MountList } from './mount-list.js';
 import { insmntque } from './mount-queue.js';
 import type { NameCache } from './name-cache.js';
+import { VfsConfList } from './vfs-conf.js';
 import { VFlag, VType, Vnode } from './vnode.js';
 
 export class VnodeCache {
   readonly bufs: BufCache;
   readonly names: NameCache;
+  readonly vfsconf = new VfsConfList();
+  readonly mountlist = new MountList();
+  readonly bioOps = new BioOpsList();
+  /** Where force-closed vnodes are until their last handle is closed: its operations fail. */
+  readonly dummymount: Mount;
   /** desiredvnodes. */
   readonly max: number;
   /** numvnodes: resident vnodes of all mounts. */
@@ -27,36 +36,22 @@ export class VnodeCache {
   reclaims = 0;
   hits = 0;
   misses = 0;
-  readonly #tables = new Map<Mount, Map<number, Vnode>>();
 
   constructor(bufs: BufCache, names: NameCache, max: number) {
     this.bufs = bufs;
     this.names = names;
     this.max = max;
+    const dead = {
+      loadInode: () => undefined,
+      inactive: () => undefined,
+    };
+    this.dummymount = mountInit(this, this.vfsconf.vfsconfAdd('dummy'), dead, false);
+    this.dummymount.flag |= MNT_RDONLY;
   }
 
-  addMount(mp: Mount): void {
-    this.#tables.set(mp, new Map());
-  }
-
-  /** Requires that no vnode of the mount is left. */
-  removeMount(mp: Mount): void {
-    assert(mp.queueSize === 0, 'removeMount: vnodes left');
-    this.#tables.delete(mp);
-  }
-
-  mounts(): Iterable<Mount> {
-    return this.#tables.keys();
-  }
-
+  /** Resident vnodes of `mp` by inode number. */
   table(mp: Mount): ReadonlyMap<number, Vnode> {
-    return this.#tableOf(mp);
-  }
-
-  #tableOf(mp: Mount): Map<number, Vnode> {
-    const table = this.#tables.get(mp);
-    assert(table !== undefined, 'unknown mount');
-    return table;
+    return mp.table;
   }
 
   /**
@@ -67,7 +62,7 @@ export class VnodeCache {
     const vp = new Vnode(ino);
     vp.flag |= VFlag.VXLOCK;
     vp.useCount = 1;
-    this.#tableOf(mp).set(ino, vp);
+    mp.table.set(ino, vp);
     insmntque(vp, mp);
     this.count++;
     this.active++;
@@ -75,13 +70,60 @@ export class VnodeCache {
     return vp;
   }
 
+  /**
+   * A vnode without an inode, for the system's own use: VNON and VSYSTEM, on the queue of `mp` (or of the dummy mount),
+   * in no table. Returned as by {@link getnewvnode}. (getspecialvnode)
+   */
+  getspecialvnode(mp: Mount | undefined): Vnode {
+    const vp = new Vnode(asIno(0));
+    vp.flag = VFlag.VXLOCK | VFlag.VSYSTEM;
+    vp.useCount = 1;
+    insmntque(vp, mp ?? this.dummymount);
+    this.count++;
+    this.active++;
+    this.allocations++;
+    return vp;
+  }
+
+  /** Ends a mount's syncer vnode: nothing may be left but it. */
+  freeSyncvnode(mp: Mount): void {
+    const vp = mp.syncer;
+    assert(vp !== undefined && mp.queueSize === 0, 'freeSyncvnode: vnodes left');
+    mp.queueSize++;
+    mp.syncer = undefined;
+    this.vgone(vp);
+    this.vrele(vp);
+  }
+
+  /** Gives `mp` its syncer vnode, which marks the end of the LRU. (vfs_allocate_syncvnode, sys/kern/vfs_sync.c) */
+  allocateSyncvnode(mp: Mount): void {
+    const vp = this.getspecialvnode(mp);
+    mp.syncer = vp;
+    mp.queueSize--;
+    this.vxUnlock(vp);
+  }
+
+  /** Unlocks what {@link getnewvnode} returned; the reference stays. (vx_unlock) */
   vxUnlock(vp: Vnode): void {
     vp.flag &= ~VFlag.VXLOCK;
   }
 
+  /** References and locks exclusively. (vx_get) */
+  vxGet(vp: Vnode): void {
+    assert((vp.flag & VFlag.VXLOCK) === 0, 'vxGet: locked');
+    this.vref(vp);
+    vp.flag |= VFlag.VXLOCK;
+  }
+
+  /** Undoes {@link vxGet}. (vx_put) */
+  vxPut(vp: Vnode): void {
+    vp.flag &= ~VFlag.VXLOCK;
+    this.vrele(vp);
+  }
+
   /** The resident vnode or undefined; takes no reference. */
   peek(mp: Mount, ino: Ino): Vnode | undefined {
-    return this.#tableOf(mp).get(ino);
+    return mp.table.get(ino);
   }
 
   /**
@@ -89,7 +131,7 @@ export class VnodeCache {
    * Throws ESTALE if there is no such inode, EIO if its row names no file type.
    */
   vget(mp: Mount, ino: Ino): Vnode {
-    const resident = this.#tableOf(mp).get(ino);
+    const resident = mp.table.get(ino);
     if (resident !== undefined) {
       if (resident.removed) throw fsError('ESTALE', 'vget');
       this.hits++;
@@ -116,10 +158,14 @@ export class VnodeCache {
 
   vrele(vp: Vnode): void {
     assert(vp.useCount > 0, 'vrele: negative useCount');
-    if (--vp.useCount === 0) {
-      this.active--;
-      if (vp.nlink === 0) this.maybeInactive(vp);
+    if (--vp.useCount > 0) return;
+    if (vp.flag & VFlag.VRECLAIMED) {
+      // The last handle of a force-closed vnode.
+      if (vp.mp !== undefined) insmntque(vp, undefined);
+      return;
     }
+    this.active--;
+    if (vp.nlink === 0) this.maybeInactive(vp);
   }
 
   /** Removes an unlinked vnode that nobody refers to any more. (VOP_INACTIVE) */
@@ -163,9 +209,9 @@ export class VnodeCache {
   }
 
   /**
-   * Dissociates `vp` from its ino: drops its bufs and names, takes it off table and queue. Requires no hold;
-   * the store
-   * must have all it needs. References that remain (force-close) see VRECLAIMED. (vgone_vxlocked)
+   * Dissociates `vp` from its ino: drops its bufs and names, takes it off table and queue. Requires no hold; the store
+   * must have all it needs. While references remain (force-close) it stays, VRECLAIMED, on the queue of the dummy mount.
+   * (vgone_vxlocked, and what vflush_scan does after it)
    */
   vgone(vp: Vnode): void {
     assert((vp.flag & VFlag.VRECLAIMED) === 0, 'vgone: twice');
@@ -177,8 +223,8 @@ export class VnodeCache {
     if (vp.bufs) for (const buf of [...vp.bufs.values()]) this.bufs.destroy(buf);
     vp.bufs = undefined;
     this.names.purge(vp);
-    this.#tableOf(mp).delete(vp.ino);
-    insmntque(vp, undefined);
+    if (mp.table.get(vp.ino) === vp) mp.table.delete(vp.ino);
+    insmntque(vp, vp.useCount > 0 ? this.dummymount : undefined);
     this.count--;
     if (vp.useCount > 0) this.active--;
     this.reclaims++;

@@ -12,7 +12,8 @@
  *   lookupCount what the kernel remembers of the nodeid (LOOKUP adds, FORGET subtracts)
  *
  * INVARIANT: no count is negative.
- * INVARIANT: VRECLAIMED implies useCount = 0 (dead handles keep their own mark) and no bufs, no names.
+ * INVARIANT: VRECLAIMED implies no bufs, no names, in no table; one that still has references (force-close: the handles
+ *            are dead) is on the queue of the dummy mount, others on none.
  * INVARIANT: a linked vnode may be reclaimed with lookupCount > 0 (the nodeid loads again); an unlinked one
  * (nlink = 0) is
  *            removed from the store when useCount and lookupCount are both 0, and is not reclaimed before.

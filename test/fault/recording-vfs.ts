@@ -30,7 +30,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
     'readlink',
   ],
   ...['release', 'read', 'hasWriters', 'lseek', 'readdir', 'readdirplus', 'getxattr', 'listxattr', 'statfs'],
-  ...['releaseAll', 'state', 'mount', 'start', 'getflags'],
+  ...['beginUnmount', 'forgetAll', 'finishUnmount', 'fsid', 'state', 'mount', 'start', 'getflags'],
 ]);
 const O_TRUNC = 0o1000;
 

@@ -108,8 +108,9 @@ const serve = (): void => {
     notify: (message, done) => notifications.send(fd, message, done),
     onInit: () => main.postMessage('ready'),
     onEnd: () => {
-      core.fs.releaseAll();
-      core.fs.syncfs(() => close());
+      core.fs.beginUnmount();
+      core.fs.forgetAll();
+      core.fs.finishUnmount(() => close());
     },
   });
   loop.add(session);

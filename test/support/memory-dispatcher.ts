@@ -44,6 +44,7 @@ const status = (mount: number, id: number, session: KernelSession, vfs: MemoryVf
     state: 'running',
     reason: '',
     protocol: '7.x',
+    fsid: '0000000000000000',
     vnodes: { resident: 1, max: vnodesMax, active: 0 },
     pages: { resident: 0, dirty: 0, max: pool.byteLength / 4096 },
     names: 0,

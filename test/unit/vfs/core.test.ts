@@ -192,8 +192,7 @@ void t.test('the recycler keeps the number of vnodes near its budget, whatever i
   }
   t.ok(most <= 24, `${most} vnodes at most`);
   t.ok(core.core.vnodes.reclaims > 200);
-  core.vfs.releaseAll();
-  core.core.fs.start();
+  core.vfs.forgetAll();
   core.close();
   t.end();
 });
