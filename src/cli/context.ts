@@ -3,11 +3,21 @@ import type { Host } from '../daemon/host.js';
 import type { Surroundings } from '../daemon/places.js';
 import type { DaemonPorts, StorePort } from '../daemon/ports.js';
 
+/** A person who watches and can be asked. */
+export interface Terminal {
+  /** Shows `text` instead of the line shown before; an empty text takes it away. */
+  progress(text: string): void;
+  /** The answer, without the end of its line; undefined if there is none. */
+  ask(question: string): Promise<string | undefined>;
+}
+
 export interface CliContext {
   /** To stdout; the text ends in a newline. */
   out(text: string): void;
   /** To stderr. */
   err(text: string): void;
+  /** Absent unless stdin and stderr are terminals. */
+  terminal?: Terminal;
   here: Surroundings;
   host: Host;
   /** Loaded when needed: status and umount do without SQLite and native code. */

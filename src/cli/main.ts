@@ -8,11 +8,13 @@ import type { CliContext } from './context.js';
 import { ExitCode, exitCodeOf, type ExitCodeValue } from './exit-codes.js';
 import { mount } from './mount.js';
 import { parseMount8 } from './mount8.js';
+import { terminalOf } from './terminal.js';
 import { buildProgram, usageFailure, verbsOf } from './program.js';
 
 export const realContext = (): CliContext => ({
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
+  ...terminalOf(),
   here: surroundings(),
   host: realHost,
   loadStore: async () => (await import('../daemon/wiring.js')).storePort(),

@@ -25,9 +25,34 @@ export interface Problem {
 }
 
 export interface FsckReport {
+  /** At most 1,000 of a kind; a problem of the kind `omitted` says how many more there are. */
   problems: Problem[];
   /** What was looked at: inodes, dirents, chunks, bytes, … */
   counts: Record<string, number>;
+}
+
+/** `fraction` of the step is done, 0 to 1. */
+export type OnFsckProgress = (step: string, fraction: number) => void;
+
+/** A problem and what was done about it. */
+export interface RepairStep extends Problem {
+  action: string;
+}
+
+export interface RepairReport {
+  steps: RepairStep[];
+  /** After the repair. */
+  remaining: Problem[];
+  counts: Record<string, number>;
+}
+
+/** Holds the store's lock until it is closed. */
+export interface RepairSession {
+  check(): FsckReport;
+  /** Copies the store; an existing file is not replaced. */
+  backup(file: string): void;
+  repair(): RepairReport;
+  close(): void;
 }
 
 /** Held for as long as the mount lives: no other daemon can claim the same store. */
@@ -42,7 +67,9 @@ export interface StorePort {
   /** Makes a store. Refuses to replace a file unless `force`. */
   create(path: string, options: NewStore): Superblock;
   /** Examines a store as of its last commit; changes nothing. Problems are results, not failures. */
-  check(path: string): FsckReport;
+  check(path: string, onProgress?: OnFsckProgress): FsckReport;
+  /** Refuses a store that is mounted. */
+  openRepair(path: string, onProgress?: OnFsckProgress): RepairSession;
   /** Makes the store if it is missing (not if `readOnly`), checks that it can be used, and takes its lock. */
   claim(path: string, readOnly: boolean): StoreClaim;
 }

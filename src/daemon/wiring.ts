@@ -8,15 +8,26 @@ import { syscalls } from '../base/syscalls.js';
 import { MountError } from '../fuse/kernel/mount-error.js';
 import { mountKernel } from '../fuse/kernel/mount.js';
 import { setReadAhead } from '../fuse/kernel/read-ahead.js';
-import { checkStore } from '../store/fsck.js';
+import { checkStore, type FsckOptions, type FsckReport as StoreReport } from '../store/fsck.js';
 import { lockStore } from '../store/lock.js';
 import { createStore } from '../store/mkfs.js';
 import { openStore } from '../store/open.js';
+import { Repair } from '../store/repair.js';
 import { StoreError, type StoreErrorCode } from '../store/store-error.js';
 import { readSuperblock } from '../store/superblock.js';
 import type { Superblock } from '../store/types.js';
 import { Failure, type FailureKind } from './failure.js';
-import type { DaemonPorts, FsckReport, Mounter, NewStore, StoreClaim, StorePort, System } from './ports.js';
+import type {
+  DaemonPorts,
+  FsckReport,
+  Mounter,
+  NewStore,
+  OnFsckProgress,
+  RepairSession,
+  StoreClaim,
+  StorePort,
+  System,
+} from './ports.js';
 import { dispatcherStarter, syncerStarter } from './workers.js';
 
 const KIND_BY_CODE: Partial<Record<StoreErrorCode, FailureKind>> = {
@@ -51,11 +62,45 @@ const owner = (): { rootUid: number; rootGid: number } => ({
 const create = (path: string, { label, sizeLimitBytes, inodeLimit, force }: NewStore): Superblock =>
   createStore(path, { label, sizeLimitBytes, inodeLimit, force, ...owner() });
 
-const check = (path: string): FsckReport => {
-  const { findings, omitted, inodes, dirents, chunks } = checkStore(path);
-  const problems = findings.map(({ rule, message }) => ({ kind: rule, message }));
+const FINDINGS_MAX = 1000;
+
+const reportOf = ({ findings, omitted, inodes, dirents, chunks }: StoreReport): FsckReport => {
+  const problems = findings.map(({ rule, message, ino }) => ({ kind: rule, message: withIno(message, ino) }));
   if (omitted > 0) problems.push({ kind: 'omitted', message: `${omitted} more like these` });
   return { problems, counts: { inodes, dirents, chunks } };
+};
+
+const withIno = (message: string, ino: number): string => (ino === 0 ? message : `inode ${ino}: ${message}`);
+
+const fsckOptions = (onProgress?: OnFsckProgress): FsckOptions => ({
+  findingsMax: FINDINGS_MAX,
+  onProgress: ({ step, fraction }) => onProgress?.(step, fraction),
+});
+
+const openRepair = (path: string, onProgress?: OnFsckProgress): RepairSession => {
+  const repair = new Repair(path, fsckOptions(onProgress));
+  return {
+    check: () => translate(() => reportOf(repair.check())),
+    backup: (file) => translate(() => repair.backup(file)),
+    repair: () =>
+      translate(() => {
+        const { actions, omittedActions, after } = repair.repair();
+        const steps = actions.map(({ rule, ino, message, action }) => ({
+          kind: rule,
+          message: withIno(message, ino),
+          action,
+        }));
+        if (omittedActions > 0)
+          steps.push({
+            kind: 'omitted',
+            message: `${omittedActions} more like these`,
+            action: 'done as well',
+          });
+        const { problems: remaining, counts } = reportOf(after);
+        return { steps, remaining, counts };
+      }),
+    close: () => repair.close(),
+  };
 };
 
 /**
@@ -84,7 +129,8 @@ const claim = (path: string, readOnly: boolean): StoreClaim => {
 
 export const storePort = (): StorePort => ({
   create: (path, options) => translate(() => create(path, options)),
-  check: (path) => translate(() => check(path)),
+  check: (path, onProgress) => translate(() => reportOf(checkStore(path, fsckOptions(onProgress)))),
+  openRepair: (path, onProgress) => translate(() => openRepair(path, onProgress)),
   claim: (path, readOnly) => translate(() => claim(path, readOnly)),
 });
 

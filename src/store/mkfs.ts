@@ -116,13 +116,34 @@ function removeStaleLogs(path: string, force: boolean): void {
   }
 }
 
+/** A file with the tables of a store, empty. Not a store yet: its superblock is missing. The caller closes it. */
+export function createTables(file: string, pageBytes: number): Database.Database {
+  const db = new Database(file);
+  try {
+    prepareFile(db, pageBytes);
+    db.transaction(() => {
+      db.exec(SCHEMA_SQL);
+      db.pragma(`user_version = ${FORMAT_VERSION}`);
+      db.pragma(`application_id = ${APPLICATION_ID}`);
+    }).immediate();
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function prepareFile(db: Database.Database, pageBytes: number): void {
+  db.pragma(`page_size = ${pageBytes}`);
+  db.pragma('auto_vacuum = INCREMENTAL');
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = FULL');
+}
+
 function build(file: string, options: MkfsOptions): Superblock {
   const db = new Database(file);
   try {
-    db.pragma(`page_size = ${options.pageBytes ?? DEFAULTS.pageBytes}`);
-    db.pragma('auto_vacuum = INCREMENTAL');
-    db.pragma('journal_mode = WAL');
-    db.pragma('synchronous = FULL');
+    prepareFile(db, options.pageBytes ?? DEFAULTS.pageBytes);
     db.transaction(() => {
       db.exec(SCHEMA_SQL);
       fill(db, options);

@@ -64,6 +64,9 @@ const contextOf = ({ host, store, runtimeDir }: Fakes, output: Run): CliContext 
     Promise.resolve({
       create: () => SUPERBLOCK,
       check: () => ({ problems: [], counts: { inodes: 3 } }),
+      openRepair: () => {
+        throw new Failure('general', 'not in this test');
+      },
       claim: () => {
         throw new Failure('general', 'not in this test');
       },

@@ -60,6 +60,9 @@ const setUp = (script: Script) => {
         throw new Failure('general', 'not here');
       },
       check: () => ({ problems: [], counts: {} }),
+      openRepair: () => {
+        throw new Failure('general', 'not here');
+      },
       claim:
         script.claim ??
         (() => ({ superblock: {} as never, created: true, release: () => events.push('release') })),
