@@ -103,6 +103,15 @@ const WITHOUT_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
   ...['nodiratime', 'diratime', 'silent', 'loud'].map((name): [string, Apply] => [name, ignore]),
 ]);
 
+/** The kernel's own limit stands beside it: the lower of the two is spoken. Below 7.31 the session refuses to serve. */
+const applyProtocol: Apply = (options, value) => {
+  const match = /^7\.(\d{2})$/.exec(value);
+  const minor = Number(match?.[1]);
+  if (match === null || minor < 31 || minor > 45)
+    throw new Failure('usage', `-o protocol=${value} is no version of FUSE spoken here: give 7.31 to 7.45`);
+  options.tuning.protocolMinor = minor;
+};
+
 const WITH_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
   ['uid', (o, value) => void (o.tuning.forcedUid = parseCount(value, '-o uid=', 0, ID_MAX))],
   ['gid', (o, value) => void (o.tuning.forcedGid = parseCount(value, '-o gid=', 0, ID_MAX))],
@@ -116,6 +125,7 @@ const WITH_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
     (o, value) => void (o.tuning.entryTtlMs = parseSeconds(value, '-o entry_timeout=', 0, WEEK_MS)),
   ],
   ['poll_us', (o, value) => void (o.tuning.pollUs = parseCount(value, '-o poll_us=', 0, 1e6))],
+  ['protocol', applyProtocol],
   ['pages', applyPages],
   ['vnodes', applyVnodes],
   ['sync_interval', applySyncInterval],

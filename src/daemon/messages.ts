@@ -32,6 +32,7 @@ export interface MountConfig {
   entryTtlMs: number;
   /** undefined: on, unless the store has a size limit. */
   writebackCache: boolean | undefined;
+  protocolMinor: number | undefined;
   traceFile: string | undefined;
 }
 

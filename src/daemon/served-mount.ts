@@ -89,6 +89,7 @@ export class ServedMount {
         forcedGid: config.forcedGid,
         // With a size limit each write(2) must hear of ENOSPC itself: nothing may wait in the kernel's cache.
         writebackCache: config.writebackCache ?? !this.#core.fs.hasSizeLimit,
+        minorMax: config.protocolMinor ?? defaultSessionOptions.minorMax,
         traceFile: config.traceFile,
       },
       log: (level, message, fields) => this.#log(level, message, fields),

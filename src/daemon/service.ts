@@ -170,6 +170,7 @@ export class MountService {
       attrTtlMs: tuning.attrTtlMs,
       entryTtlMs: tuning.entryTtlMs,
       writebackCache: tuning.writebackCache,
+      protocolMinor: tuning.protocolMinor,
       traceFile: tuning.traceFile,
     };
   }

@@ -29,6 +29,8 @@ export interface Tuning {
   forcedGid: number | undefined;
   /** undefined: on, unless the store has a size limit. */
   writebackCache: boolean | undefined;
+  /** The newest 7.x of the FUSE protocol to speak; undefined: all that both sides know. */
+  protocolMinor: number | undefined;
   attrTtlMs: number;
   entryTtlMs: number;
   pollUs: number;
@@ -64,6 +66,7 @@ export const defaultTuning = (): Tuning => ({
   forcedUid: undefined,
   forcedGid: undefined,
   writebackCache: undefined,
+  protocolMinor: undefined,
   attrTtlMs: DAY_MS,
   entryTtlMs: DAY_MS,
   pollUs: 50,

@@ -49,12 +49,13 @@ void t.test('flags; the last one wins', (t) => {
 
 void t.test('tuning', (t) => {
   const { tuning, logLevel, logFile } = parse(
-    'no_writeback_cache,attr_timeout=0,entry_timeout=1.5,poll_us=0,pages=8MiB,vnodes=500,sync_interval=2',
+    'no_writeback_cache,attr_timeout=0,entry_timeout=1.5,poll_us=0,pages=8MiB,vnodes=500,sync_interval=2,protocol=7.36',
     'log_level=debug,log_file=/x.log',
   );
   t.strictSame(tuning, {
     ...defaultTuning(),
     writebackCache: false,
+    protocolMinor: 36,
     attrTtlMs: 0,
     entryTtlMs: 1_500,
     pollUs: 0,
