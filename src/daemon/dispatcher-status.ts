@@ -1,4 +1,5 @@
 /** The dispatcher's answer to `vnodefs status`. */
+import type { Pruner } from '../fuse/kernel/pruner.js';
 import type { KernelSession } from '../fuse/kernel/session.js';
 import type { Core } from '../vfs/core.js';
 import type { DispatcherStatus } from './messages.js';
@@ -6,6 +7,7 @@ import type { DispatcherStatus } from './messages.js';
 export const statusOf = (
   core: Core,
   session: KernelSession,
+  pruner: Pruner,
   protocol: string,
   ending: boolean,
 ): DispatcherStatus => {
@@ -26,6 +28,11 @@ export const statusOf = (
     requests: session.requestCounts(),
     counters: {
       ...session.counters(),
+      kernelLookups: fs.lookups,
+      prunedInodes: pruner.inodes,
+      pruneNotifications: pruner.notifications,
+      pruneRefusals: pruner.refusals,
+      pruneSkipped: pruner.skipped,
       vnodeAllocations: vnodes.allocations,
       vnodeReclaims: vnodes.reclaims,
       vnodeHits: vnodes.hits,

@@ -12,6 +12,7 @@ import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { Errno, FsError } from '../base/errno.js';
 import { KernelSession } from '../fuse/kernel/session.js';
 import type { Notifications } from '../fuse/kernel/notifications.js';
+import { Pruner } from '../fuse/kernel/pruner.js';
 import { defaultSessionOptions } from '../fuse/kernel/session-options.js';
 import type { SyncerReply } from '../syncer/messages.js';
 import { Core } from '../vfs/core.js';
@@ -42,6 +43,7 @@ export class ServedMount {
   readonly #syncer: MessagePort;
   readonly #notifications: Notifications;
   readonly #say: (message: FromMount) => void;
+  readonly #pruner: Pruner;
   #protocol = '';
   #phase: 'serving' | 'finishing' | 'closing' | 'finished' | 'dropped' = 'serving';
   #cause: Cause = 'unmounted';
@@ -55,6 +57,10 @@ export class ServedMount {
     this.#syncer = syncer;
     this.#notifications = notifications;
     this.#say = say;
+    this.#pruner = new Pruner(
+      (messages, done) => notifications.send(config.deviceFd, messages, done),
+      (ino) => shared.vnodes.peek(this.#core.fs.mount, ino) !== undefined,
+    );
     this.#core = new Core(shared, {
       store: config.store,
       mountpoint: config.mountpoint,
@@ -68,6 +74,7 @@ export class ServedMount {
       readOnly: config.readOnly,
       noatime: config.noatime,
       hostFreeBytes: hostFree(config.store),
+      onReclaim: (vp) => this.#pruner.add(vp),
     });
     this.session = this.#newSession();
     if (this.#core.orphansReaped > 0) {
@@ -93,9 +100,10 @@ export class ServedMount {
         traceFile: config.traceFile,
       },
       log: (level, message, fields) => this.#log(level, message, fields),
-      notify: (message, done) => this.#notifications.send(config.deviceFd, message, done),
+      notify: (messages, done) => this.#notifications.send(config.deviceFd, messages, done),
       onInit: (protocol, features) => {
         this.#protocol = protocol;
+        this.#pruner.start(Number(protocol.split('.')[1]));
         this.#say({ kind: 'ready', mount: this.id, protocol, features });
       },
       onEnd: (cause) => this.#finish(cause),
@@ -108,7 +116,7 @@ export class ServedMount {
 
   /** When {@link onDeadline} wants to be called, on performance.now()'s scale. */
   get deadlineMs(): number {
-    return Math.min(this.#core.txgs.deadlineMs, this.#finishUntilMs);
+    return Math.min(this.#core.txgs.deadlineMs, this.#finishUntilMs, this.#pruner.deadlineMs);
   }
 
   /** The syncer is about to answer a barrier that somebody waits for. */
@@ -131,7 +139,13 @@ export class ServedMount {
   onRequest(request: Request): void {
     switch (request.kind) {
       case 'status': {
-        const status = statusOf(this.#core, this.session, this.#protocol, this.#phase !== 'serving');
+        const status = statusOf(
+          this.#core,
+          this.session,
+          this.#pruner,
+          this.#protocol,
+          this.#phase !== 'serving',
+        );
         this.#say({ kind: 'status', mount: this.id, id: request.id, status });
         return;
       }
@@ -178,10 +192,12 @@ export class ServedMount {
       return;
     }
     if (this.#phase === 'serving' || this.#phase === 'finishing') this.#core.txgs.poll();
+    this.#pruner.poll();
   }
 
   /** No request comes any more. Whoever still uses a detached mount gets ENOTCONN once the device is closed. */
   #finish(cause: 'unmounted' | 'aborted'): void {
+    this.#pruner.stop();
     this.#notifications.closeDevice(this.#config.deviceFd);
     if (this.#phase !== 'serving') return;
     if (this.#cause !== 'asked') this.#cause = cause;

@@ -63,6 +63,15 @@ export interface SetAttributes {
   killSuidgid?: boolean;
 }
 
+/** An inode whose vnode the recycler has just reclaimed while the kernel remembers the inode. */
+export interface Reclaimed {
+  readonly ino: Ino;
+  readonly isDir: boolean;
+  /** The name by which the kernel last came to it; an empty name: by none. */
+  readonly seenParent: Ino;
+  readonly seenName: ByteName;
+}
+
 export { WouldBlock, type WaitChannel } from '../base/wait.js';
 
 /**
@@ -122,8 +131,8 @@ export interface Vfs {
 
   /** Drops a reference that a method below returned. */
   vrele(vp: Attributes): void;
-  /** The kernel now holds one more lookup count on this inode. */
-  rememberLookup(vp: Attributes): void;
+  /** The kernel now holds one more lookup count on this inode, by `name` in `parent` if it has one. */
+  rememberLookup(vp: Attributes, parent?: Ino, name?: ByteName): void;
   /** FORGET: the kernel gave back `count` lookups of `ino`. Never throws. */
   forget(ino: Ino, count: number): void;
 

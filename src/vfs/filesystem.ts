@@ -52,12 +52,17 @@ export class FileSystem implements api.Vfs {
   readonly state: FsState;
   readonly mount: Mount;
   readonly maxWriteBytes: number;
+  /** Lookups that the kernel has not given back: it remembers at most so many inodes of this mount. */
+  lookups = 0;
 
   /** Requires that {@link FSTYPE} is registered. Errors: FsError ENODEV if it isn't. */
   constructor(vnodes: VnodeCache, txgs: Txgs, reader: StoreReader, clock: Clock, options: FsOptions) {
     this.mount = vfsRootmountalloc(vnodes, FSTYPE, options.store, {
       loadInode: (ino) => reader.loadInode(ino as Ino),
       inactive: (vp) => removeOps.inactive(this.state, vp),
+      reclaim: (vp) => {
+        if (vp.lookupCount > 0 && !vp.removed) options.onReclaim?.(vp);
+      },
     });
     this.mount.stat.mntonname = options.mountpoint ?? '';
     vfsSetfsid(this.mount, fsidOfUuid(reader.superblock.uuid));
@@ -180,11 +185,17 @@ export class FileSystem implements api.Vfs {
     this.state.vnodes.vrele(vnodeOf(vp));
   }
 
-  rememberLookup(vp: api.Attributes): void {
-    vnodeOf(vp).lookupCount++;
+  rememberLookup(attributes: api.Attributes, parent?: Ino, name?: ByteName): void {
+    const vp = vnodeOf(attributes);
+    vp.lookupCount++;
+    this.lookups++;
+    if (parent === undefined || name === undefined) return;
+    vp.seenParent = parent;
+    vp.seenName = name;
   }
 
   forget(ino: Ino, count: number): void {
+    this.lookups -= count;
     // Not resident: a linked inode that was reclaimed. Nothing is kept of it.
     const vp = this.state.vnodes.peek(this.mount, ino);
     if (vp !== undefined) this.state.vnodes.forget(vp, count);

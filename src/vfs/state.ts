@@ -10,6 +10,7 @@ import { fsError } from '../base/errno.js';
 import { asIno, type Fh, type Ino } from '../base/ids.js';
 import { PAGE_BYTES, type StoreReader } from '../store/types.js';
 import type { Txgs } from '../syncer/txgs.js';
+import type { Reclaimed } from './api.js';
 import type { BufCache } from '../vnode/buf-cache.js';
 import { MNT_RDONLY, requireNotUnmounting, type Mount } from '../vnode/mount.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
@@ -32,6 +33,8 @@ export interface FsOptions {
   noatime: boolean;
   /** Bytes free on the host filesystem that holds the store. */
   hostFreeBytes: () => number;
+  /** The recycler takes a vnode that the kernel remembers. Called from inside the core: only to be noted. */
+  onReclaim?: (vp: Reclaimed) => void;
 }
 
 /** An open file. Dead handles (force-close) answer EIO. */

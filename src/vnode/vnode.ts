@@ -19,7 +19,7 @@
  *            removed from the store when useCount and lookupCount are both 0, and is not reclaimed before.
  * INVARIANT: holdCount > 0 implies not reclaimed.
  */
-import type { ByteName, Ino } from '../base/ids.js';
+import { asIno, type ByteName, type Ino } from '../base/ids.js';
 import type { InodeRecord } from '../store/types.js';
 import type { Buf } from './buf.js';
 import type { NameEntry } from './name-cache.js';
@@ -88,6 +88,9 @@ export class Vnode implements InodeRecord {
   lookupCount = 0;
   /** Set on a vnode loaded again after a reclaim while the kernel may still have counted lookups of it. */
   lookupCountLost = false;
+  /** The name by which the kernel last came here, and its directory; an empty name: by none. */
+  seenParent: Ino = asIno(0);
+  seenName: ByteName = '' as ByteName;
   /** Open handles that may write: v_writecount. */
   writeCount = 0;
   /** Open handles, kinds together. */

@@ -105,7 +105,7 @@ const serve = (): void => {
     log: (level, message, fields) => {
       if (level === 'error') process.stderr.write(`rig: ${message} ${JSON.stringify(fields)}\n`);
     },
-    notify: (message, done) => notifications.send(fd, message, done),
+    notify: (messages, done) => notifications.send(fd, messages, done),
     onInit: () => main.postMessage('ready'),
     onEnd: () => {
       core.fs.beginUnmount();

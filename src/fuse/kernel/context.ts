@@ -5,7 +5,8 @@ import type { Reply } from './reply.js';
 import type { ReplyWriter } from './reply-writer.js';
 import type { Request } from './request.js';
 
-export type Notify = (message: Uint8Array, done: (errno: number) => void) => void;
+/** Writes whole notifications one after the other; `done` gets 0, or the errno of the last that failed. */
+export type Notify = (messages: readonly Uint8Array[], done: (errno: number) => void) => void;
 
 export interface HandlerContext {
   readonly vfs: Vfs;
@@ -16,7 +17,7 @@ export interface HandlerContext {
   /** Known after INIT: bytes of setxattr_in as this kernel sends it. */
   setxattrHeadBytes: number;
   /**
-   * Sends a notification from another thread (see notify.ts); `done` comes later, with 0 or an errno. Undefined
+   * Sends notifications from another thread (see notify.ts); `done` comes later, with 0 or an errno. Undefined
    * without such a thread.
    */
   readonly notify: Notify | undefined;

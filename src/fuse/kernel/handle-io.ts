@@ -88,7 +88,7 @@ export const lseek: Handler = (cx, req, reply) => {
   // that we have
   // not seen would look like a hole. So have it write back, then answer.
   if (cx.notify === undefined || !cx.vfs.hasWriters(ino)) answer();
-  else cx.notify(encodeInvalInode(ino, 0, 0), () => cx.complete(reply, answer));
+  else cx.notify([encodeInvalInode(ino, 0, 0)], () => cx.complete(reply, answer));
 };
 
 const copyRange = (cx: HandlerContext, req: Request, bytesMax: number): number => {

@@ -1,6 +1,6 @@
 /** Requests about names: LOOKUP, FORGET, and everything that makes, moves or removes a directory entry. */
 import { Errno, FsError } from '../../base/errno.js';
-import { asIno, type Ino } from '../../base/ids.js';
+import { asIno, type ByteName, type Ino } from '../../base/ids.js';
 import type { Attributes, OpenResult } from '../../vfs/api.js';
 import type { Handler, HandlerContext } from './context.js';
 import { putEntryOut, putNegativeEntry, putOpenOut } from './encode.js';
@@ -26,10 +26,16 @@ import {
  * Answers with an entry, and takes over the reference to `vp`. The kernel remembers the inode if it took the
  * answer.
  */
-const answerEntry = (cx: HandlerContext, reply: Reply, vp: Attributes): void => {
+const answerEntry = (
+  cx: HandlerContext,
+  req: Request,
+  reply: Reply,
+  vp: Attributes,
+  name: ByteName | undefined,
+): void => {
   try {
     putEntryOut(cx.writer.words, PAYLOAD_WORD, vp, cx.attrView);
-    if (reply.payload(entryOut.size)) cx.vfs.rememberLookup(vp);
+    if (reply.payload(entryOut.size)) cx.vfs.rememberLookup(vp, asIno(req.nodeid), name);
   } finally {
     cx.vfs.vrele(vp);
   }
@@ -51,7 +57,7 @@ export const lookup: Handler = (cx, req, reply) => {
     reply.payload(entryOut.size);
     return;
   }
-  answerEntry(cx, reply, vp);
+  answerEntry(cx, req, reply, vp, name === '.' || name === '..' ? undefined : name);
 };
 
 export const forget: Handler = (cx, req, reply) => {
@@ -72,32 +78,31 @@ export const batchForget: Handler = (cx, req, reply) => {
 export const mknod: Handler = (cx, req, reply) => {
   const W = mknodIn.word;
   req.skip(mknodIn.size);
-  const vp = cx.vfs.mknod(
-    req,
-    asIno(req.nodeid),
-    req.name(),
-    req.u32(W.mode),
-    req.u32(W.rdev),
-    req.u32(W.umask),
-  );
-  answerEntry(cx, reply, vp);
+  const name = req.name();
+  const mode = req.u32(W.mode);
+  const vp = cx.vfs.mknod(req, asIno(req.nodeid), name, mode, req.u32(W.rdev), req.u32(W.umask));
+  answerEntry(cx, req, reply, vp, name);
 };
 
 export const mkdir: Handler = (cx, req, reply) => {
   req.skip(mkdirIn.size);
+  const name = req.name();
   const mode = req.u32(mkdirIn.word.mode);
-  answerEntry(cx, reply, cx.vfs.mkdir(req, asIno(req.nodeid), req.name(), mode, req.u32(mkdirIn.word.umask)));
+  const vp = cx.vfs.mkdir(req, asIno(req.nodeid), name, mode, req.u32(mkdirIn.word.umask));
+  answerEntry(cx, req, reply, vp, name);
 };
 
 export const symlink: Handler = (cx, req, reply) => {
   const name = req.name();
-  answerEntry(cx, reply, cx.vfs.symlink(req, asIno(req.nodeid), name, req.terminatedBytes()));
+  const vp = cx.vfs.symlink(req, asIno(req.nodeid), name, req.terminatedBytes());
+  answerEntry(cx, req, reply, vp, name);
 };
 
 export const link: Handler = (cx, req, reply) => {
   req.skip(linkIn.size);
   const ino = asIno(req.u64(linkIn.word.oldnodeid));
-  answerEntry(cx, reply, cx.vfs.link(req, ino, asIno(req.nodeid), req.name()));
+  const name = req.name();
+  answerEntry(cx, req, reply, cx.vfs.link(req, ino, asIno(req.nodeid), name), name);
 };
 
 export const unlink: Handler = (cx, req, reply) => {
@@ -133,7 +138,9 @@ export const rename2: Handler = (cx, req, reply) => {
  */
 const answerCreated = (
   cx: HandlerContext,
+  req: Request,
   reply: Reply,
+  name: ByteName | undefined,
   made: { vp: Attributes; open: OpenResult },
 ): void => {
   const { vp, open } = made;
@@ -141,7 +148,7 @@ const answerCreated = (
     const { words } = cx.writer;
     putEntryOut(words, PAYLOAD_WORD, vp, cx.attrView);
     putOpenOut(words, PAYLOAD_WORD + (entryOut.size >> 2), open.fh, openFlagsOf(open));
-    if (reply.payload(entryOut.size + openOut.size)) cx.vfs.rememberLookup(vp);
+    if (reply.payload(entryOut.size + openOut.size)) cx.vfs.rememberLookup(vp, asIno(req.nodeid), name);
     else cx.vfs.release(open.fh);
   } finally {
     cx.vfs.vrele(vp);
@@ -154,7 +161,7 @@ export const create: Handler = (cx, req, reply) => {
   const name = req.name();
   const mode = req.u32(W.mode);
   const made = cx.vfs.create(req, asIno(req.nodeid), name, mode, req.u32(W.flags), req.u32(W.umask));
-  answerCreated(cx, reply, made);
+  answerCreated(cx, req, reply, name, made);
 };
 
 /** O_TMPFILE. The kernel sends a name ("/"), which means nothing. */
@@ -162,5 +169,5 @@ export const tmpfile: Handler = (cx, req, reply) => {
   const W = createIn.word;
   const mode = req.u32(W.mode);
   const made = cx.vfs.tmpfile(req, asIno(req.nodeid), mode, req.u32(W.flags), req.u32(W.umask));
-  answerCreated(cx, reply, made);
+  answerCreated(cx, req, reply, undefined, made);
 };

@@ -37,6 +37,7 @@ const isDots = (name: ByteName): boolean => name === '.' || name === '..';
 export const readdirplus: Handler = (cx, req, reply) => {
   const { bytes, words } = cx.writer;
   const room = roomFor(cx, req);
+  const parent = asIno(req.nodeid);
   const remembered: Ino[] = [];
   let used = 0;
   const sink: DirentPlusSink = (name, ino, type, nextCookie, attributes) => {
@@ -46,7 +47,7 @@ export const readdirplus: Handler = (cx, req, reply) => {
     if (attributes === undefined || isDots(name)) words.fill(0, at, at + (entryOut.size >> 2));
     else {
       putEntryOut(words, at, attributes, cx.attrView);
-      cx.vfs.rememberLookup(attributes);
+      cx.vfs.rememberLookup(attributes, parent, name);
       remembered.push(attributes.ino);
     }
     putDirent(bytes, words, PAYLOAD_BYTE + used + entryOut.size, name, ino, type, nextCookie);
@@ -55,7 +56,7 @@ export const readdirplus: Handler = (cx, req, reply) => {
   };
   let taken = false;
   try {
-    cx.vfs.readdirplus(req, asIno(req.nodeid), req.u64(readIn.word.offset), sink);
+    cx.vfs.readdirplus(req, parent, req.u64(readIn.word.offset), sink);
     taken = reply.payload(used);
   } finally {
     if (!taken) for (const ino of remembered) cx.vfs.forget(ino, 1);

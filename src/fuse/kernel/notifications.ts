@@ -15,11 +15,14 @@ export class Notifications {
     this.#port = port;
   }
 
-  /** Writes a whole notification, as notify.ts encodes it, to the device. `done` is called from {@link take}, with 0 or an errno. */
-  send(deviceFd: number, message: Uint8Array, done: (errno: number) => void): void {
+  /**
+   * Writes whole notifications, as notify.ts encodes them, to the device. `done` is called from {@link take}, with 0 or the errno
+   * of the last that failed.
+   */
+  send(deviceFd: number, messages: readonly Uint8Array[], done: (errno: number) => void): void {
     const id = ++this.sent;
     this.#waiting.set(id, done);
-    this.#post({ kind: 'write', id, deviceFd, message });
+    this.#post({ kind: 'write', id, deviceFd, messages });
   }
 
   /** Closes the device of a session that has ended, once the notifications before have been written. */

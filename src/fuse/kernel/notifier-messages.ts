@@ -11,9 +11,11 @@ export interface NotifierWorkerData {
 
 /** 'close' isn't answered. */
 export type NotifyRequest =
-  { kind: 'write'; id: number; deviceFd: number; message: Uint8Array } | { kind: 'close'; deviceFd: number };
+  | { kind: 'write'; id: number; deviceFd: number; messages: readonly Uint8Array[] }
+  | { kind: 'close'; deviceFd: number };
 
 export interface NotifyReply {
   id: number;
+  /** 0, or that of the last message which failed. */
   errno: number;
 }

@@ -17,9 +17,12 @@ dispatcher.on('message', (request: NotifyRequest) => {
     sys.close(request.deviceFd);
     return;
   }
-  const { id, deviceFd, message } = request;
-  const failed = sys.write(deviceFd, addressOf(message), message.length) < 0;
-  const reply: NotifyReply = { id, errno: failed ? sys.errno() : 0 };
+  const { id, deviceFd, messages } = request;
+  let errno = 0;
+  for (const message of messages) {
+    if (sys.write(deviceFd, addressOf(message), message.length) < 0) errno = sys.errno();
+  }
+  const reply: NotifyReply = { id, errno };
   dispatcher.postMessage(reply);
   waker.wake();
 });

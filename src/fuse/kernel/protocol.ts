@@ -7,6 +7,8 @@ import type { Fields, Layout } from './layout.js';
 
 export const PROTOCOL_MAJOR = 7;
 export const PROTOCOL_MINOR = 45;
+/** From here on the kernel understands Notify.PRUNE. */
+export const PRUNE_MINOR = 45;
 /** Older kernels (before Linux 5.4's 7.31) lack what the design relies on. */
 export const PROTOCOL_MINOR_MIN = 31;
 
