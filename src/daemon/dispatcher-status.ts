@@ -19,7 +19,7 @@ export const statusOf = (
     reason: txgs.failing?.reason ?? '',
     protocol,
     fsid: fs.fsid,
-    vnodes: { resident: vnodes.count, max: vnodes.max, active: vnodes.active },
+    vnodes: { resident: vnodes.count, max: vnodes.max, active: vnodes.active, ofMount: fs.mount.table.size },
     pages: { resident: pool.resident, dirty: bufs.dirtyPages, max: pool.size },
     names: names.size,
     handles: fs.state.handles.size,

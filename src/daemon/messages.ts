@@ -80,7 +80,8 @@ export interface DispatcherStatus {
   protocol: string;
   /** 16 hexadecimal digits, the same at every mount of the store; no other mount has it. */
   fsid: string;
-  vnodes: { resident: number; max: number; active: number };
+  /** Of all mounts of the daemon together, but for `ofMount`. */
+  vnodes: { resident: number; max: number; active: number; ofMount: number };
   pages: { resident: number; dirty: number; max: number };
   names: number;
   handles: number;

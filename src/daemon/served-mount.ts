@@ -4,8 +4,10 @@
  *   serving   → the kernel lets go, the connection is cut, or the main thread asks
  *   finishing → everything dirty is committed as a barrier; a failing store is tried until {@link FINISH_LIMIT_MS}
  *   closing   → the reader is closed, the syncer told to fold in the WAL and close
- *   finished  → the main thread is told. After an end in order nothing is left in the shared caches ...
- *   dropped   → ... after another one, once the main thread says that the syncer has ended (it may be reading page frames)
+ *   dropped   → nothing of it is left in the shared caches, and the main thread is told.
+ *
+ * Where the store doesn't take the last changes in time, the main thread is told first (finished); dropped comes when it has ended
+ * the syncer, which may be reading page frames until then.
  */
 import { statfsSync } from 'node:fs';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
@@ -167,8 +169,8 @@ export class ServedMount {
 
   #onSyncerReply(reply: SyncerReply): void {
     if (reply.kind === 'closed') {
-      this.#finished(reply.errno, reply.reason);
       this.#drop();
+      this.#finished(reply.errno, reply.reason);
       return;
     }
     this.#core.txgs.onReply(reply);
@@ -227,7 +229,7 @@ export class ServedMount {
   }
 
   #finished(errno: number, reason: string): void {
-    this.#phase = 'finished';
+    if (this.#phase !== 'dropped') this.#phase = 'finished';
     this.#finishUntilMs = Infinity;
     this.#say({ kind: 'finished', mount: this.id, errno, reason, cause: this.#cause });
   }
@@ -235,12 +237,15 @@ export class ServedMount {
   /** The syncer has ended. What isn't committed by now is given up. */
   #drop(): void {
     if (this.#phase === 'dropped') return;
-    const ordered = this.#phase === 'finished' || this.#phase === 'closing';
     this.#phase = 'dropped';
     this.session.end('aborted');
     this.#core.drop();
-    if (!ordered) this.#core.close();
+    this.#core.close();
     this.#syncer.close();
+    const { vnodes, pool } = this.#core.shared;
+    // Of the other mounts, if there are any: otherwise all of it is 0, or something leaks.
+    const left = { vnodes: vnodes.count, pages: pool.resident, dirtyPages: vnodes.bufs.dirtyPages };
+    this.#log('info', 'memory after the mount', left);
   }
 }
 

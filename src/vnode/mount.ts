@@ -45,7 +45,7 @@ export interface MountOps {
   /** VOP_INACTIVE: the last reference of an unlinked vnode that the kernel has forgotten is gone: remove it. */
   inactive(vp: Vnode): void;
   /** VOP_RECLAIM: the vnode is about to go; its counts are still there. */
-  reclaim(vp: Vnode): void;
+  reclaim?(vp: Vnode): void;
 }
 
 /** A scan in progress over the mount queue: vmntvnodescan_info. */

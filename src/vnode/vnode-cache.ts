@@ -219,7 +219,7 @@ export class VnodeCache {
     const mp = vp.mp;
     assert(mp !== undefined, 'vgone: no mount');
     vp.flag |= VFlag.VRECLAIMED;
-    mp.ops.reclaim(vp);
+    mp.ops.reclaim?.(vp);
     if (vp.lookupCount > 0 || vp.lookupCountLost) mp.lookupCountsLost = true;
     if (vp.bufs) for (const buf of [...vp.bufs.values()]) this.bufs.destroy(buf);
     vp.bufs = undefined;

@@ -45,7 +45,7 @@ const status = (mount: number, id: number, session: KernelSession, vfs: MemoryVf
     reason: '',
     protocol: '7.x',
     fsid: '0000000000000000',
-    vnodes: { resident: 1, max: vnodesMax, active: 0 },
+    vnodes: { resident: 1, max: vnodesMax, active: 0, ofMount: 1 },
     pages: { resident: 0, dirty: 0, max: pool.byteLength / 4096 },
     names: 0,
     handles: vfs.handles.size,
