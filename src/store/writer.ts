@@ -1,15 +1,11 @@
 /**
  * The one writing connection: commits transaction groups, checkpoints the WAL.
  *
- * Durability. Every commit changes the counters row (`commits` goes up by one), so every commit writes at least
- * one WAL frame;
- * a barrier commits with synchronous=FULL, whose fsync of the WAL covers all frames before it. Other commits
- * write without syncing.
- * After a failed write or sync the kernel may have dropped WAL pages while marking them clean, so a later
- * successful fsync of
- * the WAL would prove nothing about earlier frames: the next barrier then also checkpoints everything into the
- * main file,
- * which writes and syncs those pages anew.
+ * Durability. Every commit changes the counters row (`commits` goes up by one), so every commit writes at least one WAL frame; a
+ * barrier commits with synchronous=FULL, whose fsync of the WAL covers all frames before it. Other commits write without syncing.
+ *
+ * INVARIANT: after a failed write or sync the log is suspect: it is neither folded into the main file nor relied upon by a barrier before
+ * it has been written anew (wal-renewal.ts).
  */
 import type Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
@@ -17,10 +13,12 @@ import { InvariantError } from '../base/assert.js';
 import { Errno, FsError } from '../base/errno.js';
 import { openStore } from './open.js';
 import { openError, sqliteCode, storeFsError } from './store-error.js';
+import { StoreFile } from './store-file.js';
 import { readCounters, readSuperblock } from './superblock.js';
 import { TxgApplier } from './txg-applier.js';
 import { decodeTxg } from './txg-log.js';
 import type { StoreCounters, Superblock } from './types.js';
+import { renewWalFile } from './wal-renewal.js';
 
 export interface WriterOptions {
   /** SQLite's page cache: above it a group's dirty pages spill to the WAL before the commit. */
@@ -59,9 +57,10 @@ export class StoreWriter {
   readonly #sql: ReturnType<typeof prepareAll>;
   readonly #applier: TxgApplier;
   readonly #frameBytes: number;
+  readonly #file: StoreFile;
   /** Whether the connection is at synchronous=FULL now. */
   #full = false;
-  /** See the header: set by a failed write or sync, cleared by a complete checkpoint. */
+  /** See the header. */
   #walSuspect = false;
 
   /** Opens (and if need be migrates) the store. The caller closes it with {@link close}. Errors: StoreError. */
@@ -73,6 +72,7 @@ export class StoreWriter {
       this.#sql = prepareAll(this.#db);
       this.#applier = new TxgApplier(this.#db, this.superblock);
       this.#frameBytes = Number(this.#db.pragma('page_size', { simple: true })) + 24;
+      this.#file = new StoreFile(path);
     } catch (error) {
       this.#db.close();
       throw openError(path, error);
@@ -98,6 +98,7 @@ export class StoreWriter {
    */
   commit(txg: number, log: ArrayBuffer, logBytes: number, poolBytes: Uint8Array, barrier: boolean): void {
     try {
+      this.#file.verify();
       this.#setFull(barrier);
       this.#sql.begin.run();
       this.#applier.begin(poolBytes);
@@ -111,7 +112,8 @@ export class StoreWriter {
       if (error instanceof InvariantError) throw error;
       throw storeFsError(error, 'commit');
     }
-    if (barrier && this.#walSuspect) this.#renewWal();
+    this.#file.settled();
+    if (barrier) this.#renewWal();
   }
 
   /**
@@ -120,6 +122,7 @@ export class StoreWriter {
    * WAL file. Errors: FsError.
    */
   checkpoint(mode: CheckpointMode): CheckpointResult {
+    this.#renewWal();
     try {
       const rows = this.#db.pragma(`wal_checkpoint(${mode.toUpperCase()})`) as {
         busy: number;
@@ -127,21 +130,18 @@ export class StoreWriter {
         checkpointed: number;
       }[];
       const { busy, log, checkpointed } = rows[0];
-      if (busy === 0 && log === checkpointed) this.#walSuspect = false;
+      this.#file.settled();
       return { busy: busy !== 0, walFrames: log, doneFrames: checkpointed };
     } catch (error) {
+      this.#suspect(error);
       throw storeFsError(error, 'checkpoint');
     }
   }
 
   /** Bytes of the WAL that a checkpoint would still have to fold in; its file may be longer. */
   walBytes(): number {
-    try {
-      const [, frames, done] = this.#sql.walState.get() as [number, number, number];
-      return Math.max(0, frames - done) * this.#frameBytes;
-    } catch (error) {
-      throw storeFsError(error, 'walBytes');
-    }
+    const [frames, done] = this.#walFrames();
+    return Math.max(0, frames - done) * this.#frameBytes;
   }
 
   /** Bytes of the WAL file. */
@@ -184,6 +184,16 @@ export class StoreWriter {
     }
   }
 
+  /** Frames in the log, and how many of them are in the main file. */
+  #walFrames(): [number, number] {
+    try {
+      const [, frames, done] = this.#sql.walState.get() as [number, number, number];
+      return [frames, done];
+    } catch (error) {
+      throw storeFsError(error, 'walFrames');
+    }
+  }
+
   #stamp(txg: number): void {
     const counters = this.#applier.counters;
     if (counters === undefined) this.#sql.stamp.run(txg);
@@ -198,7 +208,7 @@ export class StoreWriter {
   }
 
   #rollback(error: unknown): void {
-    if (sqliteCode(error).startsWith('SQLITE_IOERR')) this.#walSuspect = true;
+    this.#suspect(error);
     if (!this.#db.inTransaction) return;
     try {
       this.#sql.rollback.run();
@@ -207,12 +217,15 @@ export class StoreWriter {
     }
   }
 
+  #suspect(error: unknown): void {
+    const code = sqliteCode(error);
+    if (code.startsWith('SQLITE_IOERR') || code.startsWith('SQLITE_FULL')) this.#walSuspect = true;
+  }
+
+  /** If the log is suspect. Errors: FsError(EIO): it stays so. */
   #renewWal(): void {
-    const { busy, walFrames, doneFrames } = this.checkpoint('full');
-    if (busy || walFrames !== doneFrames) {
-      throw new FsError(Errno.EIO, 'commit', {
-        cause: new Error('an earlier write failed, and the log could not be folded in yet'),
-      });
-    }
+    if (!this.#walSuspect) return;
+    renewWalFile(`${this.path}-wal`, this.#walFrames()[0]);
+    this.#walSuspect = false;
   }
 }

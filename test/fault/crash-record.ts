@@ -11,6 +11,7 @@ import { asIno } from '../../src/base/ids.js';
 import { run } from '../harness/commands.js';
 import { closedMark, MADE_MARK, type Recording } from './crash-replay.js';
 import { FaultDisk } from './disk.js';
+import type { FaultRule } from './disk-faults.js';
 import { RequestLog } from './request-log.js';
 import type { RigOptions, Sabotage } from './rig-daemon.js';
 
@@ -19,6 +20,8 @@ export interface Workload {
   /** A program a session: its lines run by `node -e` or `sh -c` in the mount; between sessions the store is unmounted. */
   sessions: readonly { shell?: string; node?: string }[];
   mkfs?: MkfsOptions;
+  /** What goes wrong on the disk from the first mount on. */
+  faults?: readonly FaultRule[];
   rig?: Partial<Pick<RigOptions, 'syncIntervalMs' | 'pages' | 'vnodesMax' | 'walSoftBytes' | 'walHardBytes'>>;
 }
 
@@ -109,6 +112,7 @@ export const recordWorkload = async (
     const mnt = join(disk.base, 'mnt');
     mkdirSync(mnt);
     const logs: Recording['logs'] = [];
+    await disk.faults(...(workload.faults ?? []));
     for (const [session, { shell, node }] of workload.sessions.entries()) {
       const logFile = join(disk.base, `log-${session}`);
       const { store, markFile } = disk;

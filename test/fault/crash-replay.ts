@@ -186,16 +186,18 @@ export class CrashReplayer {
     const found: Found = { missing: !image.has(storeName), changes: 0, txg: 0, wrong: '' };
     if (found.missing) return found;
     try {
-      const { findings } = checkStore(path);
-      if (findings.length > 0)
-        found.wrong = `fsck: ${findings
-          .map((f) => `${f.rule}: ${f.message}`)
-          .slice(0, 3)
-          .join('; ')}`;
+      // Opened first and closed last: recovery and the folding in of the log then happen once.
       const reader = openReader(path);
       try {
         found.txg = reader.counters().txg;
         found.changes = this.#oracle.groups.get(found.txg)?.changes ?? 0;
+        const { findings } = checkStore(path);
+        if (findings.length > 0) {
+          found.wrong = `fsck: ${findings
+            .map((f) => `${f.rule}: ${f.message}`)
+            .slice(0, 3)
+            .join('; ')}`;
+        }
         found.wrong ||= this.#oracle.compare(found.txg, describeStore(reader));
       } finally {
         reader.close();
