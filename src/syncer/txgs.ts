@@ -63,7 +63,7 @@ export class Txgs implements RoomTaker {
   durable: number;
   /** Set while commits fail; cleared by the first that succeeds. */
   failing: { errno: number; reason: string } | undefined = undefined;
-  /** Raised at each failed commit: handles compare it, as Linux's errseq. */
+  /** Raised when commits begin to fail: handles compare it, as Linux's errseq. */
   errSeq = 0;
   commits = 0;
   throttles = 0;
@@ -341,8 +341,9 @@ export class Txgs implements RoomTaker {
     assert(group !== undefined && group.txg === reply.txg, 'reply to another group');
     this.walBytes = reply.walBytes;
     if (reply.errno !== 0) {
+      // Another vain attempt at the same group is no new error: who has heard of it is not told again.
+      if (this.failing === undefined) this.errSeq++;
       this.failing = { errno: reply.errno, reason: reply.reason };
-      this.errSeq++;
       this.#finishWaiters(Infinity, new FsError(reply.errno, 'commit'));
     } else {
       this.failing = undefined;

@@ -86,7 +86,7 @@ void t.test(
       cause: { message: new RegExp(`^frame ${frames} `) },
     });
     rmSync(`${wal}.bad`);
-    t.throws(() => renewWalFile(`${wal}.bad`, frames), { errno: Errno.EIO });
+    t.throws(() => renewWalFile(`${wal}.bad`, frames), { cause: { code: 'ENOENT' } });
     rig.writer.close();
     t.end();
   },

@@ -92,10 +92,16 @@ void t.test('each handle open at a failed commit hears of it once', (t) => {
   const heard = fsync(core, a);
   core.advance();
   t.equal(heard.result, Errno.EIO);
+  core.advance();
+  t.equal(fsync(core, a).result, Errno.EIO, 'as long as it fails nothing is promised');
+  core.advance();
   core.failWith = 0;
   core.advance();
   core.sync();
-  t.equal(fsync(core, a).result, 0, 'told already');
+  t.equal(fsync(core, a).result, 0, 'told already, whatever attempts there were since');
+  const late = openByName(core, 'a');
+  t.equal(fsync(core, late).result, 0, 'opened after');
+  core.vfs.release(late.fh);
   t.equal(fsync(core, b).result, Errno.EIO, 'the other handle');
   t.equal(fsync(core, b).result, 0, 'once');
   for (const { fh } of [a, b]) core.vfs.release(fh);
