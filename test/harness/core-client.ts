@@ -404,6 +404,25 @@ export class CoreClient implements PosixClient {
     return this.#walk.op('getdents64', () => this.#files.getdents(fd, bytes));
   }
 
+  getFlags(path: Path): number {
+    return this.#walk.op('ioctl', () => {
+      const { vfs, caller } = this.#walk;
+      const vp = this.#walk.ask(() => vfs.getattr(caller, this.#walk.resolve(path, true).ino, undefined));
+      const { flags } = vp;
+      vfs.vrele(vp);
+      return flags;
+    });
+  }
+  setFlags(path: Path, flags: number): void {
+    this.#walk.op('ioctl', () => {
+      const { vfs, caller } = this.#walk;
+      const { ino } = this.#walk.resolve(path, true);
+      // fileattr_set_prepare.
+      if (caller.uid !== 0) throw new PosixError('EPERM', 'ioctl');
+      this.#walk.ask(() => vfs.setFlags(caller, ino, flags));
+    });
+  }
+
   /** What fs/xattr.c checks before a filesystem is asked. */
   #xattrName(name: string): ReturnType<typeof byteName> {
     const bytes = Buffer.from(name);

@@ -27,7 +27,12 @@ export const coreExists = existsSync(factory);
 export const openCoreTarget = async (options?: TestCoreOptions): Promise<CoreTarget> => {
   const { createTestCore } = (await import(factory.href)) as { createTestCore: CreateTestCore };
   const core = createTestCore(options);
-  const client = new CoreClient(core, { ...VNODEFS_CAPABILITIES, permissions: false, openSpecial: false });
+  const client = new CoreClient(core, {
+    ...VNODEFS_CAPABILITIES,
+    permissions: false,
+    openSpecial: false,
+    processes: false,
+  });
   return {
     client,
     close: () => {

@@ -64,6 +64,7 @@ export const snapshot = (vp: Attributes): FileStat => ({
   atimeNs: ns(vp.atimeSec, vp.atimeNsec),
   mtimeNs: ns(vp.mtimeSec, vp.mtimeNsec),
   ctimeNs: ns(vp.ctimeSec, vp.ctimeNsec),
+  btimeNs: ns(vp.btimeSec, vp.btimeNsec),
 });
 
 export const typeOf = (stat: FileStat): number => stat.mode & S.IFMT;

@@ -33,6 +33,7 @@ export const libc = {
   pipe2: c('int pipe2(void *fds, int flags)'),
   pwrite: c('int64_t pwrite(int fd, void *data, size_t bytes, int64_t offset)'),
   posixFadvise: c('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)'),
+  ioctl: c('int ioctl(int fd, unsigned long request, void *argument)'),
   syncfs: c('int syncfs(int fd)'),
   utimensat: c('int utimensat(int dir, void *path, void *times, int flags)'),
   futimens: c('int futimens(int fd, void *times)'),

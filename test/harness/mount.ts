@@ -41,6 +41,7 @@ export const VNODEFS_CAPABILITIES: Capabilities = {
   permissions: true,
   openSpecial: true,
   orderedCookies: true,
+  processes: true,
   directoryLinks: true,
   maxFileBytes: 2 ** 53 - 1,
 };

@@ -19,6 +19,7 @@ export const openPlainTarget = (): Target => {
     // ext4 orders a directory by a hash of the name.
     orderedCookies: false,
     // btrfs says 1; ext4 and tmpfs count.
+    processes: true,
     directoryLinks: true,
     // ext4 with 4 KiB blocks: 2^32 - 1 blocks.
     maxFileBytes: (2 ** 32 - 1) * 4096,

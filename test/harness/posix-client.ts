@@ -72,6 +72,8 @@ export interface FileStat {
   atimeNs: bigint;
   mtimeNs: bigint;
   ctimeNs: bigint;
+  /** Of birth: statx(2). */
+  btimeNs: bigint;
 }
 
 export interface Dirent {
@@ -105,6 +107,8 @@ export interface Capabilities {
   orderedCookies: boolean;
   /** A directory's link count is 2 + its subdirectories. */
   directoryLinks: boolean;
+  /** What is tested is what programs see: running one, standing in a directory, another filesystem to go to. */
+  processes: boolean;
   /** Bytes of the largest file: EFBIG beyond. */
   maxFileBytes: number;
 }
@@ -168,6 +172,10 @@ export interface PosixClient {
   readdir(path: Path): Buffer[];
   /** getdents64(2): entries from the descriptor's position, `.` and `..` too; empty at the end. */
   getdents(fd: number, bytes: number): Dirent[];
+
+  /** FS_IOC_GETFLAGS and FS_IOC_SETFLAGS of a file or directory: FS_*_FL. */
+  getFlags(path: Path): number;
+  setFlags(path: Path, flags: number): void;
 
   /** The l*xattr(2) calls. `size` undefined: as large as needed; 0 asks for the size only. */
   setxattr(path: Path, name: string, value: Uint8Array, flags?: number): void;

@@ -19,6 +19,8 @@ import {
 const AT_FDCWD = -100;
 const AT_SYMLINK_FOLLOW = 0x400;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
 const POSIX_FADV_DONTNEED = 4;
 const UTIME_NOW = 0x3fffffffn;
 const UTIME_OMIT = 0x3ffffffen;
@@ -36,6 +38,7 @@ const statOf = (s: fs.BigIntStats): FileStat => ({
   atimeNs: s.atimeNs,
   mtimeNs: s.mtimeNs,
   ctimeNs: s.ctimeNs,
+  btimeNs: s.birthtimeNs,
 });
 
 /** struct timespec[2]. */
@@ -232,6 +235,25 @@ export class RealClient implements PosixClient {
   getdents(fd: number, bytes: number): Dirent[] {
     const buffer = Buffer.alloc(bytes);
     return parseDirents(buffer.subarray(0, check(libc.getdents64(fd, buffer, bytes), 'getdents64')));
+  }
+
+  getFlags(path: Path): number {
+    const flags = Buffer.alloc(8);
+    this.#ioctl(path, FS_IOC_GETFLAGS, flags);
+    return flags.readUInt32LE();
+  }
+  setFlags(path: Path, flags: number): void {
+    const argument = Buffer.alloc(8);
+    argument.writeUInt32LE(flags);
+    this.#ioctl(path, FS_IOC_SETFLAGS, argument);
+  }
+  #ioctl(path: Path, request: number, argument: Buffer): void {
+    const fd = fs.openSync(path, fs.constants.O_RDONLY);
+    try {
+      check(libc.ioctl(fd, request, argument), 'ioctl');
+    } finally {
+      fs.closeSync(fd);
+    }
   }
 
   setxattr(path: Path, name: string, value: Uint8Array, flags = 0): void {

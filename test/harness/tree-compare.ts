@@ -19,6 +19,7 @@ const posix: PosixClient = new RealClient('plain', '/', {
   openSpecial: true,
   orderedCookies: false,
   directoryLinks: true,
+  processes: true,
   maxFileBytes: Number.MAX_SAFE_INTEGER,
 });
 
