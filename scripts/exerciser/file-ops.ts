@@ -110,7 +110,7 @@ const MAKERS: readonly [number, Maker][] = [
   [3, plain('replace')],
   [2, plain('whole')],
 ];
-const CROWD_WEIGHT = 7;
+const CROWD_WEIGHT = 3;
 const WEIGHTS = MAKERS.reduce((sum, [weight]) => sum + weight, CROWD_WEIGHT);
 /** One in so many operations empties the machine's caches, if asked to. */
 const DROP_CACHES_ONE_IN = 2000;

@@ -35,11 +35,16 @@ const show = (report: Report, logFile: string | undefined): void => {
   process.stdout.write(`${lines.join('\n')}\n`);
 };
 
+const EXIT_INTERRUPTED = 130;
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
+
 const options = parseOptions(process.argv.slice(2));
 if (!options.json) note(`seeds ${options.seeds.join(' ')}, ${options.ops} operations each`);
 const total = options.ops * options.seeds.length;
 try {
   const report = await runSeeds(options, {
+    signal: interruption.signal,
     progress: (done) => progress(`${done} of ${total} operations`),
     note: (text) => {
       progress('');
@@ -47,12 +52,13 @@ try {
     },
   });
   progress('');
-  if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  if (interruption.signal.aborted) note('fsx: interrupted');
+  else if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
   else show(report, options.log);
   if (options.log !== undefined && report.failure?.log !== undefined) {
     writeFileSync(options.log, report.failure.log.map((op) => `${JSON.stringify(op)}\n`).join(''));
   }
-  process.exitCode = report.failure === undefined ? 0 : 1;
+  process.exitCode = interruption.signal.aborted ? EXIT_INTERRUPTED : report.failure === undefined ? 0 : 1;
 } catch (error) {
   progress('');
   note(`fsx: ${(error as Error).message}`);

@@ -26,6 +26,8 @@ export interface Hooks {
   /** `done`: operations so far, of all seeds. */
   progress(done: number): void;
   note(text: string): void;
+  /** Ends the run early; what was made is removed. */
+  signal: AbortSignal;
 }
 
 const SHRINK_REPLAYS = 1_000;
@@ -67,6 +69,7 @@ const runWave = async (
   options: Options,
   seeds: readonly number[],
   onProgress: (done: number) => void,
+  signal: AbortSignal,
 ): Promise<Failure | undefined> => {
   const place = openPlace(options.dir, options.mountArgs, options.daemonEnv);
   try {
@@ -74,10 +77,14 @@ const runWave = async (
     const done = tasks.map(() => 0);
     const outcomes = await Promise.all(
       tasks.map((task, i) =>
-        runTeam(task, (count) => {
-          done[i] = count;
-          onProgress(done.reduce((sum, one) => sum + one, 0));
-        }),
+        runTeam(
+          task,
+          (count) => {
+            done[i] = count;
+            onProgress(done.reduce((sum, one) => sum + one, 0));
+          },
+          signal,
+        ),
       ),
     );
     for (const [i, outcome] of outcomes.entries()) {
@@ -100,11 +107,13 @@ class Replayer {
   readonly #options: Options;
   readonly #base: TeamTask;
   readonly #folder = mkdtempSync(join(tmpdir(), 'vnodefs-fsx-'));
+  readonly #signal: AbortSignal;
   #place: Place;
   #runs = 0;
 
-  constructor(options: Options, seed: number) {
+  constructor(options: Options, seed: number, signal: AbortSignal) {
     this.#options = options;
+    this.#signal = signal;
     this.#place = this.#open();
     this.#base = taskOf(options, this.#place, '', seed);
   }
@@ -118,7 +127,8 @@ class Replayer {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const prefix = `r${this.#runs++}-`;
       const task = { ...this.#base, dir: this.#place.dir, prefix, log: file, wholeEvery };
-      const outcome = await runTeam(task, () => undefined);
+      const outcome = await runTeam(task, () => undefined, this.#signal);
+      if (this.#signal.aborted) return undefined;
       if (outcome.kind === 'broken') {
         this.#place.dispose();
         this.#place = this.#open();
@@ -133,10 +143,14 @@ class Replayer {
   }
 }
 
-const shrink = async (options: Options, failure: Failure): Promise<Pick<Failure, 'log' | 'again'>> => {
+const shrink = async (
+  options: Options,
+  failure: Failure,
+  signal: AbortSignal,
+): Promise<Pick<Failure, 'log' | 'again'>> => {
   const task = taskOf(options, { dir: '' } as Place, '', failure.seed);
   const whole = [...operationsOf(task)].slice(0, failure.index + 1);
-  const replayer = new Replayer(options, failure.seed);
+  const replayer = new Replayer(options, failure.seed, signal);
   try {
     const limits = { replays: SHRINK_REPLAYS, seconds: options.shrinkSeconds };
     const log = await shrinkLog(whole, async (part) => (await replayer.replay(part))?.index, limits);
@@ -158,14 +172,15 @@ export const runSeeds = async (options: Options, hooks: Hooks): Promise<Report> 
   for (let first = 0; first < options.seeds.length && report.failure === undefined; first += options.jobs) {
     const seeds = options.seeds.slice(first, first + options.jobs);
     const before = report.operations;
-    const failure = await runWave(options, seeds, (done) => hooks.progress(before + done));
+    const failure = await runWave(options, seeds, (done) => hooks.progress(before + done), hooks.signal);
     if (failure === undefined) {
       report.seeds.push(...seeds);
       report.operations += seeds.length * options.ops;
     } else {
       hooks.note(`seed ${failure.seed}, operation ${failure.index}: ${failure.what}`);
       report.failure = failure;
-      if (options.shrink) Object.assign(failure, await shrink(options, failure));
+      if (options.shrink && !hooks.signal.aborted)
+        Object.assign(failure, await shrink(options, failure, hooks.signal));
     }
   }
   report.seconds = Math.round((performance.now() - started) / 100) / 10;

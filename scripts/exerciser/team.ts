@@ -37,8 +37,12 @@ const eachLine = (stream: Readable, take: (message: TeamMessage) => void): void 
   });
 };
 
-/** Never rejects. `onProgress` gets the number of operations done so far. */
-export const runTeam = async (task: TeamTask, onProgress: (done: number) => void): Promise<Outcome> => {
+/** Never rejects. `onProgress` gets the number of operations done so far; `signal` breaks it off. */
+export const runTeam = async (
+  task: TeamTask,
+  onProgress: (done: number) => void,
+  signal: AbortSignal,
+): Promise<Outcome> => {
   const pipes = Array.from({ length: task.processes }, openPipe);
   const fds = pipes.flat();
   const members: ChildProcess[] = [];
@@ -54,6 +58,8 @@ export const runTeam = async (task: TeamTask, onProgress: (done: number) => void
     for (const member of members) member.kill('SIGKILL');
     setTimeout(giveUp, DEATH_MS).unref();
   };
+  const interrupt = (): void => settle({ kind: 'broken', index: done, what: 'interrupted' });
+  signal.addEventListener('abort', interrupt);
   const stall = setInterval(() => {
     settle({ kind: 'broken', index: done, what: `no progress for ${STALL_MS / 1000} seconds` });
   }, STALL_MS);
@@ -86,7 +92,9 @@ export const runTeam = async (task: TeamTask, onProgress: (done: number) => void
     });
   });
   for (const fd of fds) closeSync(fd);
+  if (signal.aborted) interrupt();
   await Promise.race([Promise.all(ends), stuck]);
   clearInterval(stall);
+  signal.removeEventListener('abort', interrupt);
   return outcome ?? { kind: 'broken', index: done, what: 'the processes ended without a word' };
 };
