@@ -86,8 +86,6 @@ export class FileExercise implements Exercise<FileOp> {
 
   setUp(): void {
     for (const f of this.#model.files.keys()) fs.writeFileSync(this.#path(f), '', { flag: 'wx' });
-    fs.mkdirSync(`${this.#base}crowd`);
-    for (let i = 0; i < CROWD_FILES; i++) fs.writeFileSync(`${this.#base}crowd/${i}`, crowdContent(i));
   }
 
   perform(op: FileOp): string | undefined {
@@ -296,10 +294,16 @@ export class FileExercise implements Exercise<FileOp> {
     return `${whence === SEEK_DATA ? at + wrong : found} is called a hole, and holds ${hole[wrong]}`;
   }
 
+  /** The first to want the crowd makes it. */
   #crowd(first: number): string | undefined {
+    const folder = `${this.#base}crowd`;
+    if (!fs.existsSync(folder)) {
+      fs.mkdirSync(folder);
+      for (let i = 0; i < CROWD_FILES; i++) fs.writeFileSync(`${folder}/${i}`, crowdContent(i));
+    }
     for (let n = 0; n < CROWD_READ; n++) {
       const index = (first + n) % CROWD_FILES;
-      const found = fs.readFileSync(`${this.#base}crowd/${index}`, 'latin1');
+      const found = fs.readFileSync(`${folder}/${index}`, 'latin1');
       if (found !== crowdContent(index))
         return `crowd/${index} holds ${found.length} bytes that are not its own`;
     }

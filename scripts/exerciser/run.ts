@@ -33,8 +33,10 @@ export interface Hooks {
 const SHRINK_REPLAYS = 1_000;
 /** Short logs are compared whole often: the difference shows close to its cause. */
 const WHOLE_EVERY_WHEN_SHORT = 25;
-/** Commits fall where they will: a log may need several attempts. */
+/** Commits fall where they will: unless a log failed each of so many times, it gets as many attempts. */
 const ATTEMPTS = 3;
+/** Longer logs are not replayed just to see whether they fail again. */
+const CALIBRATE_MAX = 20_000;
 
 const taskOf = (options: Options, place: Place, prefix: string, seed: number): TeamTask => ({
   kind: options.tree ? 'tree' : 'file',
@@ -110,6 +112,7 @@ class Replayer {
   readonly #signal: AbortSignal;
   #place: Place;
   #runs = 0;
+  #attempts = 1;
 
   constructor(options: Options, seed: number, signal: AbortSignal) {
     this.#options = options;
@@ -120,11 +123,19 @@ class Replayer {
   #open(): Place {
     return openPlace(this.#options.dir, this.#options.mountArgs, this.#options.daemonEnv);
   }
+  /** Sees whether the difference shows every time. */
+  async calibrate(log: readonly AnyOp[]): Promise<void> {
+    for (let i = 0; i < ATTEMPTS; i++) {
+      if ((await this.replay(log)) !== undefined) continue;
+      this.#attempts = ATTEMPTS;
+      return;
+    }
+  }
   async replay(log: readonly AnyOp[]): Promise<Exclude<Outcome, { kind: 'agreed' }> | undefined> {
     const file = join(this.#folder, 'log');
     writeFileSync(file, log.map((op) => `${JSON.stringify(op)}\n`).join(''));
     const wholeEvery = log.length <= 2_000 ? WHOLE_EVERY_WHEN_SHORT : this.#base.wholeEvery;
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (let attempt = 0; attempt < this.#attempts; attempt++) {
       const prefix = `r${this.#runs++}-`;
       const task = { ...this.#base, dir: this.#place.dir, prefix, log: file, wholeEvery };
       const outcome = await runTeam(task, () => undefined, this.#signal);
@@ -153,6 +164,7 @@ const shrink = async (
   const replayer = new Replayer(options, failure.seed, signal);
   try {
     const limits = { replays: SHRINK_REPLAYS, seconds: options.shrinkSeconds };
+    if (whole.length <= CALIBRATE_MAX) await replayer.calibrate(whole);
     const log = await shrinkLog(whole, async (part) => (await replayer.replay(part))?.index, limits);
     const again = await replayer.replay(log);
     return { log, again: again?.what ?? 'no difference when it was replayed' };
