@@ -90,7 +90,7 @@ const vflushScan = (mp: Mount, vp: Vnode, info: VflushInfo): number => {
   if ((flags & WRITECLOSE) !== 0 && vp.nlink > 0 && !writes) return 0;
   const unlinked = vp.nlink === 0 && !vp.removed;
   // What the kernel remembers of a linked inode can be loaded again; an unlinked one would be lost to it.
-  const used = vp.useCount > 1 || (unlinked && vp.lookupCount > 0);
+  const used = vp.useCount > 1 || (unlinked && (vp.lookupCount > 0 || vp.lookupCountLost));
   if (!used || (flags & FORCECLOSE) !== 0) {
     if (unlinked) mp.ops.inactive(vp);
     if (vp.holdCount === 0) {

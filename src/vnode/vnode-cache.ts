@@ -168,9 +168,14 @@ export class VnodeCache {
     if (vp.nlink === 0) this.maybeInactive(vp);
   }
 
-  /** Removes an unlinked vnode that nobody refers to any more. (VOP_INACTIVE) */
+  /**
+   * Removes an unlinked vnode that nobody refers to any more. (VOP_INACTIVE) Where a reclaim has lost the kernel's count
+   * it waits for the FORGET: whoever unlinks a name has looked it up, and the kernel still has changed times to send
+   * (fs/fuse/dir.c, fuse_entry_unlinked), whose refusal a later syncfs(2) would report.
+   */
   maybeInactive(vp: Vnode): void {
     if (vp.useCount !== 0 || vp.lookupCount !== 0 || vp.nlink !== 0 || vp.removed) return;
+    if (vp.lookupCountLost) return;
     if (vp.flag & VFlag.VRECLAIMED || vp.mp === undefined) return;
     vp.mp.ops.inactive(vp);
   }

@@ -19,7 +19,8 @@ const prototype = FileSystem.prototype;
 
 /** Now and then the last byte of a read is lost. */
 const breakRead = (): void => {
-  const read = Reflect.get(prototype, 'read') as (...args: Parameters<FileSystem['read']>) => number;
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the right `this` below
+  const { read } = prototype;
   let reads = 0;
   prototype.read = function (this: FileSystem, ino, fh, offset, length, sink: DataSink) {
     if (length < 2 || ++reads % BAD_READ_EVERY !== 0) return read.call(this, ino, fh, offset, length, sink);
@@ -32,7 +33,8 @@ const breakRead = (): void => {
 
 /** A file is cut to whole pages: when it grows again, the rest of the last page comes back. */
 const breakTruncate = (): void => {
-  const setattr = Reflect.get(prototype, 'setattr') as (...args: Parameters<FileSystem['setattr']>) => Vnode;
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the right `this` below
+  const { setattr } = prototype;
   prototype.setattr = function (this: FileSystem, caller, ino, fh, changes) {
     const size = changes.size;
     if (size === undefined || size % PAGE_BYTES === 0) return setattr.call(this, caller, ino, fh, changes);

@@ -54,7 +54,7 @@ export const cliOk = (args: readonly string[], options: RunOptions = {}): Result
   const result = cli(args, options);
   if (result.status !== 0) {
     throw new Error(
-      `vnodefs ${args.join(' ')}: exit ${result.status}: ${result.stderr.trim() || result.stdout.trim()}`,
+      `vnodefs ${args.join(' ')}: exit ${result.status}: ${`${result.stderr}${result.stdout}`.trim()}`,
     );
   }
   return result;
