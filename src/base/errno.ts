@@ -31,6 +31,7 @@ export const Errno = {
   ENODATA: 61,
   EPROTO: 71,
   EOVERFLOW: 75,
+  EILSEQ: 84,
   EOPNOTSUPP: 95,
   ECONNABORTED: 103,
   ENOTCONN: 107,

@@ -22,6 +22,8 @@ export interface Syscalls {
   writev(fd: number, iov: Address, iovcnt: number): number;
   /** `fds`: `count` struct pollfd (int fd; short events; short revents). */
   poll(fds: Address, count: number, timeoutMs: number): number;
+  /** As poll, of one descriptor and without a time limit, on a thread of libuv's pool: resolves to its revents. */
+  pollAsync(fd: number, events: number): Promise<number>;
   eventfd(initial: number, flags: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   open(path: string, flags: number, mode: number): number;
@@ -57,6 +59,9 @@ export const SOCK_SEQPACKET = 5;
 export const SOCK_CLOEXEC = O_CLOEXEC;
 export const SOCK_NONBLOCK = O_NONBLOCK;
 export const POLLIN = 1;
+export const POLLERR = 8;
+export const POLLHUP = 16;
+export const F_DUPFD_CLOEXEC = 1030;
 export const SYNC_FILE_RANGE_WRITE = 2;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
@@ -83,6 +88,8 @@ const load = (): Syscalls => {
   const open = bind<(path: string, flags: number, type: string, mode: number) => number>(
     'int open(const char *path, int flags, ...)',
   );
+  const poll = libc.func('int poll(uint64_t fds, uint64_t count, int timeout)');
+  const pollLater = poll.async as unknown as AsyncFunction;
   const umount2 = libc.func('int umount2(const char *target, int flags)');
   const umount2Later = umount2.async as unknown as AsyncFunction;
   return {
@@ -90,7 +97,15 @@ const load = (): Syscalls => {
     read: bind('int64_t read(int fd, uint64_t buffer, uint64_t count)'),
     write: bind('int64_t write(int fd, uint64_t buffer, uint64_t count)'),
     writev: bind('int64_t writev(int fd, uint64_t iov, int iovcnt)'),
-    poll: bind('int poll(uint64_t fds, uint64_t count, int timeout)'),
+    poll,
+    pollAsync: (fd, events) =>
+      new Promise((resolve, reject) => {
+        const pollfd = Int32Array.of(fd, events);
+        pollLater(addressOf(pollfd), 1, -1, (error: unknown) => {
+          if (error instanceof Error) reject(error);
+          else resolve(pollfd[1] >>> 16);
+        });
+      }),
     eventfd: bind('int eventfd(unsigned int initial, int flags)'),
     fcntl: (fd, command, argument) => fcntl(fd, command, 'int', argument),
     open: (path, flags, mode) => open(path, flags, 'int', mode),
@@ -130,6 +145,11 @@ export const syscalls = (): Syscalls => (loaded ??= load());
  * V8 never moves a backing store. An empty view has no address worth having: requires `view.byteLength > 0`.
  */
 export const addressOf = (view: ArrayBufferView): number => syscalls().memmove(view, view, 0);
+
+/** Loads a shared library for the whole process: what is loaded later finds it by its name. Throws if that fails. */
+export const loadLibrary = (path: string): void => {
+  (createRequire(import.meta.url)('koffi') as Koffi).load(path, { global: true });
+};
 
 /** The FsError for the last failed call of this thread: `op` names the call. */
 export const syscallError = (op: string): FsError => new FsError(syscalls().errno(), op);

@@ -2,6 +2,7 @@
 import type { Host } from '../daemon/host.js';
 import type { Surroundings } from '../daemon/places.js';
 import type { DaemonPorts, StorePort } from '../daemon/ports.js';
+import type { TransportChoice } from '../daemon/settings.js';
 
 /** A person who watches and can be asked. */
 export interface Terminal {
@@ -22,7 +23,8 @@ export interface CliContext {
   host: Host;
   /** Loaded when needed: status and umount do without SQLite and native code. */
   loadStore(): Promise<StorePort>;
-  loadDaemonPorts(): Promise<DaemonPorts>;
+  /** Throws a Failure where the transport asked for can't be used. */
+  loadDaemonPorts(transport: TransportChoice): Promise<DaemonPorts>;
   /** The script that a background daemon is started with (bin/vnodefs.js). */
   script: string;
 }

@@ -18,7 +18,7 @@ export const realContext = (): CliContext => ({
   here: surroundings(),
   host: realHost,
   loadStore: async () => (await import('../daemon/wiring.js')).storePort(),
-  loadDaemonPorts: async () => (await import('../daemon/wiring.js')).daemonPorts(),
+  loadDaemonPorts: async (choice) => (await import('../daemon/wiring.js')).daemonPorts(choice),
   script: fileURLToPath(new URL('../../../bin/vnodefs.js', import.meta.url)),
 });
 

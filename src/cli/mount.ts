@@ -1,7 +1,7 @@
 /** `vnodefs mount STORE MOUNTPOINT`: mounts a store, in the background unless told otherwise. */
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { Failure } from '../daemon/failure.js';
+import { asFailure } from '../daemon/failure.js';
 import {
   prepareMountPoint,
   refuseOnOwnMount,
@@ -9,7 +9,7 @@ import {
   resolveStore,
 } from '../daemon/mount-point.js';
 import { defaultLogFile, runtimeDir } from '../daemon/places.js';
-import { sendReport, type StartReport } from '../daemon/ready.js';
+import { failedReport, sendReport, type StartReport } from '../daemon/ready.js';
 import { runDaemon } from '../daemon/run-daemon.js';
 import type { MountSettings } from '../daemon/settings.js';
 import { type CliContext, type JsonOption, printResult } from './context.js';
@@ -84,8 +84,6 @@ export const parseMountCommand = (given: MountCommandOptions): ParsedMountOption
   if (given.logLevel !== undefined) applyLogLevel(parsed, given.logLevel, '--log-level');
   if (given.logFile !== undefined) parsed.logFile = given.logFile;
   if (given.traceFile !== undefined) parsed.tuning.traceFile = resolve(given.traceFile);
-  if (parsed.transport === 'fuse-native')
-    throw new Failure('usage', 'the fuse-native transport is not available yet: use --transport kernel');
   return parsed;
 };
 
@@ -134,7 +132,10 @@ export const mount = async (
   if (given.foreground) {
     const fd = given.readyFd === undefined ? undefined : Number(given.readyFd);
     const tell = fd === undefined ? report : (started: StartReport): void => sendReport(fd, started);
-    const ports = await context.loadDaemonPorts();
+    const ports = await context.loadDaemonPorts(transport).catch((error: unknown) => {
+      if (fd !== undefined) tell(failedReport(asFailure(error)));
+      throw error;
+    });
     await runDaemon(settings, ports, context.host, context.here, tell, ({ kind }) => exitCodeOf(kind));
     return;
   }
@@ -153,8 +154,9 @@ const reportStart = (
     return;
   }
   const { store, mountpoint, logFile } = settings;
-  const { pid, transport, protocol, created } = started;
-  printResult(context, given, { mountpoint, store, pid, transport, protocol, logFile, created, cleared }, [
+  const { pid, transport, transportReason, protocol, created } = started;
+  const result = { mountpoint, store, pid, transport, transportReason, protocol, logFile, created, cleared };
+  printResult(context, given, result, [
     `${created ? 'made and mounted' : 'mounted'} ${store} on ${mountpoint} (pid ${pid}, log ${logFile})`,
   ]);
 };

@@ -25,6 +25,7 @@ export interface MountReport extends Partial<Omit<DispatcherStatus, 'state'>> {
   store: string;
   pid: number | null;
   transport: string | null;
+  transportReason?: string;
   state: MountState;
   logFile: string | null;
 }
@@ -69,8 +70,8 @@ const isSame = ({ pid, mountpoint }: MountReport, entry: RegistryEntry): boolean
   pid === entry.pid && mountpoint === entry.mountpoint;
 
 const fromEntry = (entry: RegistryEntry, state: MountState): MountReport => {
-  const { mountpoint, store, pid, transport, logFile } = entry;
-  return { mountpoint, store, pid, transport, state, logFile };
+  const { mountpoint, store, pid, transport, transportReason, logFile } = entry;
+  return { mountpoint, store, pid, transport, transportReason, state, logFile };
 };
 
 const reportMount = async (context: CliContext, mount: MountEntry): Promise<MountReport> => {
@@ -106,18 +107,23 @@ export const formatTable = (mounts: readonly MountReport[]): string[] => {
 };
 
 const formatDetails = (mounts: readonly MountReport[]): string[] =>
-  mounts.flatMap(({ logFile, reason, protocol, vnodes, pages, txg, walBytes, handles }) => [
-    ...(logFile === null ? [] : [`log: ${logFile}`]),
-    ...(reason ? [`reason: ${reason}`] : []),
-    ...(protocol === undefined ? [] : [`protocol: ${protocol}`]),
-    ...(vnodes === undefined ? [] : [`vnodes: ${vnodes.resident} of ${vnodes.max}, ${vnodes.active} active`]),
-    ...(handles === undefined ? [] : [`open handles: ${handles}`]),
-    ...(pages === undefined
-      ? []
-      : [`pages: ${formatSize(pages.resident * PAGE_BYTES)} of ${formatSize(pages.max * PAGE_BYTES)}`]),
-    ...(pages === undefined ? [] : [`not yet written: ${formatSize(pages.dirty * PAGE_BYTES)}`]),
-    ...(txg === undefined
-      ? []
-      : [`transaction group: ${txg.open} open, ${txg.committed} committed, ${txg.durable} durable`]),
-    ...(walBytes === undefined ? [] : [`write-ahead log: ${formatSize(walBytes)}`]),
-  ]);
+  mounts.flatMap(
+    ({ logFile, transport, transportReason, reason, protocol, vnodes, pages, txg, walBytes, handles }) => [
+      ...(logFile === null ? [] : [`log: ${logFile}`]),
+      ...(transportReason === undefined ? [] : [`transport: ${transport} (${transportReason})`]),
+      ...(reason ? [`reason: ${reason}`] : []),
+      ...(protocol === undefined ? [] : [`protocol: ${protocol}`]),
+      ...(vnodes === undefined
+        ? []
+        : [`vnodes: ${vnodes.resident} of ${vnodes.max}, ${vnodes.active} active`]),
+      ...(handles === undefined ? [] : [`open handles: ${handles}`]),
+      ...(pages === undefined
+        ? []
+        : [`pages: ${formatSize(pages.resident * PAGE_BYTES)} of ${formatSize(pages.max * PAGE_BYTES)}`]),
+      ...(pages === undefined ? [] : [`not yet written: ${formatSize(pages.dirty * PAGE_BYTES)}`]),
+      ...(txg === undefined
+        ? []
+        : [`transaction group: ${txg.open} open, ${txg.committed} committed, ${txg.durable} durable`]),
+      ...(walBytes === undefined ? [] : [`write-ahead log: ${formatSize(walBytes)}`]),
+    ],
+  );

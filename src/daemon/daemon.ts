@@ -18,6 +18,7 @@ import type { ReadyReport } from './ready.js';
 import { registryFiles, removeEntry, writeEntry, type Registered } from './registry.js';
 import { MountService, type Started } from './service.js';
 import { parseSettings, type MountSettings } from './settings.js';
+import type { ChosenTransport } from './transport.js';
 import { DaemonThreads } from './threads.js';
 
 export class Daemon {
@@ -61,10 +62,10 @@ export class Daemon {
     try {
       await server.listen(socket);
       const started = await service.start();
-      registered = { file, entry: entryOf(settings, socket) };
+      registered = { file, entry: entryOf(settings, this.#ports.transport, socket) };
       writeEntry(file, registered.entry);
       void this.#finish(service, server, registered);
-      return readyReport(settings, started);
+      return readyReport(this.#ports.transport, started);
     } catch (error) {
       await service.fail(asFailure(error)); // mounted, but not registered: undo that too
       await server.close();
@@ -127,22 +128,26 @@ export class Daemon {
   }
 }
 
-const entryOf = (settings: MountSettings, socket: string): Registered['entry'] => ({
+const entryOf = (
+  settings: MountSettings,
+  transport: ChosenTransport,
+  socket: string,
+): Registered['entry'] => ({
   ...identify(process.pid),
   mountpoint: settings.mountpoint,
   store: settings.store,
-  transport: transportOf(settings),
+  transport: transport.name,
+  transportReason: transport.reason,
   logFile: settings.logFile,
   socket,
   startedMs: Date.now(),
 });
 
-const transportOf = ({ transport }: MountSettings): string => (transport === 'auto' ? 'kernel' : transport);
-
-const readyReport = (settings: MountSettings, { created, protocol }: Started): ReadyReport => ({
+const readyReport = (transport: ChosenTransport, { created, protocol }: Started): ReadyReport => ({
   kind: 'ready',
   pid: process.pid,
-  transport: transportOf(settings),
+  transport: transport.name,
+  transportReason: transport.reason,
   protocol,
   created,
 });

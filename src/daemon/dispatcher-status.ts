@@ -1,13 +1,13 @@
 /** The dispatcher's answer to `vnodefs status`. */
 import type { Pruner } from '../fuse/kernel/pruner.js';
-import type { KernelSession } from '../fuse/kernel/session.js';
 import type { Core } from '../vfs/core.js';
 import type { DispatcherStatus } from './messages.js';
+import type { ServedSession } from './served-mount.js';
 
 export const statusOf = (
   core: Core,
-  session: KernelSession,
-  pruner: Pruner,
+  session: ServedSession,
+  pruner: Pruner | undefined,
   protocol: string,
   ending: boolean,
 ): DispatcherStatus => {
@@ -19,6 +19,7 @@ export const statusOf = (
     reason: txgs.failing?.reason ?? '',
     protocol,
     fsid: fs.fsid,
+    capabilities: fs.state.options.capabilities,
     vnodes: { resident: vnodes.count, max: vnodes.max, active: vnodes.active, ofMount: fs.mount.table.size },
     pages: { resident: pool.resident, dirty: bufs.dirtyPages, max: pool.size },
     names: names.size,
@@ -29,10 +30,10 @@ export const statusOf = (
     counters: {
       ...session.counters(),
       kernelLookups: fs.lookups,
-      prunedInodes: pruner.inodes,
-      pruneNotifications: pruner.notifications,
-      pruneRefusals: pruner.refusals,
-      pruneSkipped: pruner.skipped,
+      prunedInodes: pruner?.inodes ?? 0,
+      pruneNotifications: pruner?.notifications ?? 0,
+      pruneRefusals: pruner?.refusals ?? 0,
+      pruneSkipped: pruner?.skipped ?? 0,
       vnodeAllocations: vnodes.allocations,
       vnodeReclaims: vnodes.reclaims,
       vnodeHits: vnodes.hits,

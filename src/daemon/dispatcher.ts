@@ -6,11 +6,15 @@
  */
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { SystemClock } from '../base/system-clock.js';
+import { kernelCapabilities } from '../fuse/kernel/capabilities.js';
 import { DeviceLoop } from '../fuse/kernel/device-loop.js';
 import { Notifications } from '../fuse/kernel/notifications.js';
+import { defaultSessionOptions } from '../fuse/kernel/session-options.js';
+import { KernelSession } from '../fuse/kernel/session.js';
+import type { Core } from '../vfs/core.js';
 import { Shared } from '../vfs/shared.js';
-import type { FromDispatcher, ToDispatcher } from './messages.js';
-import { ServedMount } from './served-mount.js';
+import type { FromDispatcher, MountConfig, ToDispatcher } from './messages.js';
+import { ServedMount, type SessionEvents } from './served-mount.js';
 import type { DispatcherWorkerData } from './workers.js';
 
 export class Dispatcher {
@@ -18,7 +22,7 @@ export class Dispatcher {
   readonly #notifications: Notifications;
   readonly #shared: Shared;
   readonly #loop: DeviceLoop;
-  readonly #mounts: ServedMount[] = [];
+  readonly #mounts: ServedMount<KernelSession>[] = [];
 
   constructor({ config, main, notifier }: DispatcherWorkerData) {
     this.#main = main;
@@ -78,9 +82,12 @@ export class Dispatcher {
     try {
       const served = new ServedMount(mount, config, {
         shared: this.#shared,
-        notifications: this.#notifications,
         syncer,
         say,
+        capabilities: kernelCapabilities(),
+        notify: (messages, done) => this.#notifications.send(config.deviceFd, messages, done),
+        newSession: (core, events) => this.#newSession(config, core, events),
+        closeDevice: () => this.#notifications.closeDevice(config.deviceFd),
       });
       this.#mounts.push(served);
       this.#loop.add(served.session);
@@ -90,6 +97,29 @@ export class Dispatcher {
       const { message, stack } = error instanceof Error ? error : new Error(String(error));
       say({ kind: 'refused', mount, message, stack: stack ?? '' });
     }
+  }
+
+  #newSession(config: MountConfig, core: Core, events: SessionEvents): KernelSession {
+    return new KernelSession({
+      fd: config.deviceFd,
+      vfs: core.fs,
+      pool: core.pool.memory,
+      options: {
+        ...defaultSessionOptions,
+        attrTtlMs: config.attrTtlMs,
+        entryTtlMs: config.entryTtlMs,
+        forcedUid: config.forcedUid,
+        forcedGid: config.forcedGid,
+        // With a size limit each write(2) must hear of ENOSPC itself: nothing may wait in the kernel's cache.
+        writebackCache: config.writebackCache ?? !core.fs.hasSizeLimit,
+        minorMax: config.protocolMinor ?? defaultSessionOptions.minorMax,
+        traceFile: config.traceFile,
+      },
+      log: events.log,
+      notify: (messages, done) => this.#notifications.send(config.deviceFd, messages, done),
+      onInit: (protocol, features) => events.ready(protocol, features),
+      onEnd: (cause) => events.ended(cause),
+    });
   }
 
   #forgetDropped(): void {

@@ -4,6 +4,8 @@
  */
 
 import type { MessagePort } from 'node:worker_threads';
+import type { MountFlags } from './settings.js';
+import type { TransportCapabilities } from '../vfs/capabilities.js';
 
 /** What the mounts of a daemon share; settled when its first one is made. */
 export interface DispatcherConfig {
@@ -19,8 +21,11 @@ export interface DispatcherConfig {
 export interface MountConfig {
   store: string;
   mountpoint: string;
-  /** The open /dev/fuse descriptor, already mounted. The dispatcher has it closed when the mount has ended. */
+  /** The open /dev/fuse descriptor, already mounted. The dispatcher has it closed when the mount has ended. -1: it mounts itself. */
   deviceFd: number;
+  /** How it is, or will be, mounted. */
+  fsname: string;
+  flags: MountFlags;
   syncIntervalMs: number;
   readOnly: boolean;
   noatime: boolean;
@@ -80,6 +85,8 @@ export interface DispatcherStatus {
   protocol: string;
   /** 16 hexadecimal digits, the same at every mount of the store; no other mount has it. */
   fsid: string;
+  /** What the transport can carry. */
+  capabilities: TransportCapabilities;
   /** Of all mounts of the daemon together, but for `ofMount`. */
   vnodes: { resident: number; max: number; active: number; ofMount: number };
   pages: { resident: number; dirty: number; max: number };

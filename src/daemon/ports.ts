@@ -8,6 +8,7 @@ import type { Superblock } from '../store/types.js';
 import type { SyncerWorkerData } from '../syncer/messages.js';
 import type { DispatcherConfig } from './messages.js';
 import type { MountFlags } from './settings.js';
+import type { ChosenTransport } from './transport.js';
 
 export interface NewStore {
   label: string;
@@ -83,6 +84,7 @@ export interface MountRequest {
 
 /** A mounted FUSE connection; INIT waits in it. */
 export interface MountedDevice {
+  /** -1: nothing is mounted yet; the dispatcher of this transport mounts by itself. */
   deviceFd: number;
 }
 
@@ -120,6 +122,7 @@ export type StartSyncer = (
 ) => RunningSyncer;
 
 export interface DaemonPorts {
+  transport: ChosenTransport;
   store: StorePort;
   mounter: Mounter;
   system: System;

@@ -9,6 +9,8 @@ export interface ReadyReport {
   kind: 'ready';
   pid: number;
   transport: string;
+  /** Why it is this one. */
+  transportReason: string;
   protocol: string;
   created: boolean;
 }

@@ -14,6 +14,8 @@ export interface RegistryEntry extends ProcessIdentity {
   mountpoint: string;
   store: string;
   transport: string;
+  /** Why it is this one. */
+  transportReason?: string;
   logFile: string;
   /** Path of the control socket. */
   socket: string;

@@ -12,14 +12,14 @@
 import { statfsSync } from 'node:fs';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { Errno, FsError } from '../base/errno.js';
-import { KernelSession } from '../fuse/kernel/session.js';
-import type { Notifications } from '../fuse/kernel/notifications.js';
 import { Pruner } from '../fuse/kernel/pruner.js';
-import { defaultSessionOptions } from '../fuse/kernel/session-options.js';
+import type { EndCause, SessionLog } from '../fuse/kernel/session-options.js';
 import type { SyncerReply } from '../syncer/messages.js';
+import type { TransportCapabilities } from '../vfs/capabilities.js';
 import { Core } from '../vfs/core.js';
 import type { Shared } from '../vfs/shared.js';
 import { statusOf } from './dispatcher-status.js';
+import type { Ino } from '../base/ids.js';
 import type { FromMount, LogLevel, MountConfig, ToDispatcher } from './messages.js';
 
 /** How long a store that fails is tried again at the end, before what it doesn't take is given up. */
@@ -29,23 +29,45 @@ const HOST_FREE_TTL_MS = 1_000;
 type Cause = Extract<FromMount, { kind: 'finished' }>['cause'];
 type Request = Exclude<ToDispatcher, { kind: 'add' }>;
 
-export interface MountSurroundings {
+/** The transport's side of a mount. */
+export interface ServedSession {
+  /** Requests so far, by the transport's names for them. */
+  requestCounts(): Record<string, number>;
+  counters(): Record<string, number>;
+  /** Stops serving. Idempotent; leads to {@link SessionEvents.ended}. */
+  end(cause: EndCause): void;
+}
+
+export interface SessionEvents {
+  readonly log: SessionLog;
+  /** The kernel has been answered: the mount serves requests. */
+  ready(protocol: string, features: readonly string[]): void;
+  /** Called once. No request comes any more. */
+  ended(cause: EndCause): void;
+}
+
+export interface MountSurroundings<S extends ServedSession> {
   shared: Shared;
-  notifications: Notifications;
   /** Carries SyncerRequest out, SyncerReply in. */
   syncer: MessagePort;
   say: (message: FromMount) => void;
+  capabilities: TransportCapabilities;
+  /** Sends notifications to the kernel; wanted where `capabilities.prune`. */
+  notify?: ConstructorParameters<typeof Pruner>[0];
+  newSession: (core: Core, events: SessionEvents) => S;
+  /** The session has ended: its device isn't needed any more. */
+  closeDevice: () => void;
 }
 
-export class ServedMount {
+export class ServedMount<S extends ServedSession> {
   readonly id: number;
-  readonly session: KernelSession;
-  readonly #config: MountConfig;
+  readonly session: S;
   readonly #core: Core;
   readonly #syncer: MessagePort;
-  readonly #notifications: Notifications;
+  readonly #closeDevice: () => void;
   readonly #say: (message: FromMount) => void;
-  readonly #pruner: Pruner;
+  /** Undefined: this transport can't have the kernel forget. */
+  readonly #pruner: Pruner | undefined;
   #protocol = '';
   #phase: 'serving' | 'finishing' | 'closing' | 'finished' | 'dropped' = 'serving';
   #cause: Cause = 'unmounted';
@@ -53,16 +75,14 @@ export class ServedMount {
   #wasFailing = false;
 
   /** Errors: StoreError, FsError if the store can't be used; then nothing is left. */
-  constructor(id: number, config: MountConfig, { shared, notifications, syncer, say }: MountSurroundings) {
+  constructor(id: number, config: MountConfig, surroundings: MountSurroundings<S>) {
+    const { shared, syncer, say, capabilities, notify, newSession, closeDevice } = surroundings;
     this.id = id;
-    this.#config = config;
     this.#syncer = syncer;
-    this.#notifications = notifications;
+    this.#closeDevice = closeDevice;
     this.#say = say;
-    this.#pruner = new Pruner(
-      (messages, done) => notifications.send(config.deviceFd, messages, done),
-      (ino) => shared.vnodes.peek(this.#core.fs.mount, ino) !== undefined,
-    );
+    const isResident = (ino: Ino): boolean => shared.vnodes.peek(this.#core.fs.mount, ino) !== undefined;
+    this.#pruner = capabilities.prune && notify !== undefined ? new Pruner(notify, isResident) : undefined;
     this.#core = new Core(shared, {
       store: config.store,
       mountpoint: config.mountpoint,
@@ -73,43 +93,24 @@ export class ServedMount {
           else syncer.postMessage(request);
         },
       },
+      capabilities,
       readOnly: config.readOnly,
       noatime: config.noatime,
       hostFreeBytes: hostFree(config.store),
-      onReclaim: (vp) => this.#pruner.add(vp),
+      onReclaim: (vp) => this.#pruner?.add(vp),
     });
-    this.session = this.#newSession();
+    this.session = newSession(this.#core, {
+      log: (level, message, fields) => this.#log(level, message, fields),
+      ready: (protocol, features) => {
+        this.#protocol = protocol;
+        this.#pruner?.start(Number(protocol.split('.')[1]));
+        this.#say({ kind: 'ready', mount: this.id, protocol, features: [...features] });
+      },
+      ended: (cause) => this.#finish(cause),
+    });
     if (this.#core.orphansReaped > 0) {
       this.#log('info', 'removed files that were unlinked while open', { count: this.#core.orphansReaped });
     }
-  }
-
-  #newSession(): KernelSession {
-    const config = this.#config;
-    return new KernelSession({
-      fd: config.deviceFd,
-      vfs: this.#core.fs,
-      pool: this.#core.pool.memory,
-      options: {
-        ...defaultSessionOptions,
-        attrTtlMs: config.attrTtlMs,
-        entryTtlMs: config.entryTtlMs,
-        forcedUid: config.forcedUid,
-        forcedGid: config.forcedGid,
-        // With a size limit each write(2) must hear of ENOSPC itself: nothing may wait in the kernel's cache.
-        writebackCache: config.writebackCache ?? !this.#core.fs.hasSizeLimit,
-        minorMax: config.protocolMinor ?? defaultSessionOptions.minorMax,
-        traceFile: config.traceFile,
-      },
-      log: (level, message, fields) => this.#log(level, message, fields),
-      notify: (messages, done) => this.#notifications.send(config.deviceFd, messages, done),
-      onInit: (protocol, features) => {
-        this.#protocol = protocol;
-        this.#pruner.start(Number(protocol.split('.')[1]));
-        this.#say({ kind: 'ready', mount: this.id, protocol, features });
-      },
-      onEnd: (cause) => this.#finish(cause),
-    });
   }
 
   get dropped(): boolean {
@@ -118,7 +119,7 @@ export class ServedMount {
 
   /** When {@link onDeadline} wants to be called, on performance.now()'s scale. */
   get deadlineMs(): number {
-    return Math.min(this.#core.txgs.deadlineMs, this.#finishUntilMs, this.#pruner.deadlineMs);
+    return Math.min(this.#core.txgs.deadlineMs, this.#finishUntilMs, this.#pruner?.deadlineMs ?? Infinity);
   }
 
   /** The syncer is about to answer a barrier that somebody waits for. */
@@ -134,7 +135,7 @@ export class ServedMount {
   takeReplies(): void {
     if (this.#phase === 'dropped') return;
     for (let got = receiveMessageOnPort(this.#syncer); got; got = receiveMessageOnPort(this.#syncer)) {
-      this.#onSyncerReply(got.message as SyncerReply);
+      this.onSyncerReply(got.message as SyncerReply);
     }
   }
 
@@ -167,7 +168,7 @@ export class ServedMount {
     }
   }
 
-  #onSyncerReply(reply: SyncerReply): void {
+  onSyncerReply(reply: SyncerReply): void {
     if (reply.kind === 'closed') {
       this.#drop();
       this.#finished(reply.errno, reply.reason);
@@ -194,13 +195,13 @@ export class ServedMount {
       return;
     }
     if (this.#phase === 'serving' || this.#phase === 'finishing') this.#core.txgs.poll();
-    this.#pruner.poll();
+    this.#pruner?.poll();
   }
 
   /** No request comes any more. Whoever still uses a detached mount gets ENOTCONN once the device is closed. */
   #finish(cause: 'unmounted' | 'aborted'): void {
-    this.#pruner.stop();
-    this.#notifications.closeDevice(this.#config.deviceFd);
+    this.#pruner?.stop();
+    this.#closeDevice();
     if (this.#phase !== 'serving') return;
     if (this.#cause !== 'asked') this.#cause = cause;
     this.#phase = 'finishing';

@@ -94,8 +94,7 @@ export class MountService {
       this.#claim = this.#ports.store.claim(store, flags.readOnly);
       const source = flags.fsname ?? store;
       const { deviceFd } = this.#ports.mounter.mount({ mountpoint, source, flags });
-      const mount = mountAt(this.#host.mounts(), mountpoint);
-      this.#device = mount?.device;
+      if (deviceFd >= 0) this.#device = mountAt(this.#host.mounts(), mountpoint)?.device;
       const protocol = await this.#serve(this.#config(deviceFd));
       if (this.#state === 'starting') this.#state = 'running';
       return { created: this.#claim.created, protocol };
@@ -162,6 +161,8 @@ export class MountService {
       store,
       mountpoint,
       deviceFd,
+      fsname: flags.fsname ?? store,
+      flags,
       syncIntervalMs: tuning.syncIntervalMs,
       readOnly: flags.readOnly,
       noatime: flags.noatime,
@@ -192,8 +193,17 @@ export class MountService {
         ready: (protocol: string, features: string[]) => {
           clearTimeout(timer);
           this.#startFailed = undefined;
+          // A transport that mounts by itself has done so only now.
+          this.#device ??= mountAt(this.#host.mounts(), config.mountpoint)?.device;
           this.#ports.mounter.settled(config.mountpoint);
-          this.#log.write('info', 'mounted', { ...this.#settings, protocol, features });
+          const { name, reason } = this.#ports.transport;
+          this.#log.write('info', 'mounted', {
+            ...this.#settings,
+            transport: name,
+            transportReason: reason,
+            protocol,
+            features,
+          });
           resolve(protocol);
         },
         refused: fail,

@@ -3,10 +3,11 @@
  * their modules.
  */
 import { existsSync } from 'node:fs';
+import { loadBinding } from '../fuse/fuse-native/binding.js';
 import { createEventFd, EventFdWaker } from '../base/descriptors.js';
 import { syscalls } from '../base/syscalls.js';
 import { MountError } from '../fuse/kernel/mount-error.js';
-import { mountKernel } from '../fuse/kernel/mount.js';
+import { kernelProblem, mountKernel } from '../fuse/kernel/mount.js';
 import { setReadAhead } from '../fuse/kernel/read-ahead.js';
 import { checkStore, type FsckOptions, type FsckReport as StoreReport } from '../store/fsck.js';
 import { lockStore } from '../store/lock.js';
@@ -28,6 +29,9 @@ import type {
   StorePort,
   System,
 } from './ports.js';
+import { mainDispatcherStarter } from './main-dispatcher.js';
+import type { TransportChoice } from './settings.js';
+import { chooseTransport, type ChosenTransport } from './transport.js';
 import { dispatcherStarter, syncerStarter } from './workers.js';
 
 const KIND_BY_CODE: Partial<Record<StoreErrorCode, FailureKind>> = {
@@ -155,7 +159,25 @@ export const realSystem = (): System => ({
   },
 });
 
-export const daemonPorts = (): DaemonPorts => ({
+/** fuse-native mounts and serves in one step, which is its dispatcher's. */
+const nativeMounter: Mounter = {
+  mount: () => ({ deviceFd: -1 }),
+  settled: () => undefined,
+};
+
+/** Throws a Failure where the transport asked for can't be used. */
+export const daemonPorts = (choice: TransportChoice): DaemonPorts => {
+  const { transport, binding } = translate(() =>
+    chooseTransport(choice, { platform: process.platform, kernelProblem, loadBinding }),
+  );
+  const ports = kernelPorts(transport);
+  return binding === undefined
+    ? ports
+    : { ...ports, mounter: nativeMounter, startDispatcher: mainDispatcherStarter(binding) };
+};
+
+const kernelPorts = (transport: ChosenTransport): DaemonPorts => ({
+  transport,
   store: storePort(),
   mounter: kernelMounter,
   system: realSystem(),

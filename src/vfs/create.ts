@@ -29,14 +29,16 @@ interface NewInode {
 
 /**
  * A new inode without a name, referenced, its row dirty. Owner, group and mode follow open(2) and
- * inode_init_owner (fs/inode.c): a set-group-id directory passes on its group, and to directories the bit too.
+ * inode_init_owner (fs/inode.c): a set-group-id directory passes on its group, and to directories the bit too. Where the transport
+ * doesn't say who asks, the file is the directory's owner's.
  */
 const newInode = (fs: FsState, caller: Caller, dvp: Vnode, wanted: NewInode): Vnode => {
   const vp = fs.vnodes.getnewvnode(fs.mp, fs.allocIno());
   const isDir = (wanted.mode & S_IFMT) === S_IFDIR;
   const sgid = (dvp.mode & S_ISGID) !== 0;
-  vp.uid = caller.uid;
-  vp.gid = sgid ? dvp.gid : caller.gid;
+  const owner = fs.options.capabilities.newFileOwner === 'directory' ? dvp : caller;
+  vp.uid = owner.uid;
+  vp.gid = sgid ? dvp.gid : owner.gid;
   vp.rdev = wanted.rdev;
   vp.nlink = isDir ? 2 : 1;
   if (isDir) {

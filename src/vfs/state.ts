@@ -15,6 +15,7 @@ import type { BufCache } from '../vnode/buf-cache.js';
 import { MNT_RDONLY, requireNotUnmounting, type Mount } from '../vnode/mount.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import { FS_NOATIME_FL, VFlag, type Vnode } from '../vnode/vnode.js';
+import type { TransportCapabilities } from './capabilities.js';
 
 /** The name of our filesystem type: see vnode/vfs-conf.ts. */
 export const FSTYPE = 'vnodefs';
@@ -29,6 +30,8 @@ export interface FsOptions {
   /** Path of the store. */
   store: string;
   mountpoint?: string;
+  /** What comes and goes through the transport of this mount. */
+  capabilities: TransportCapabilities;
   readOnly: boolean;
   noatime: boolean;
   /** Bytes free on the host filesystem that holds the store. */
@@ -128,6 +131,7 @@ export class FsState {
   allocIno(): Ino {
     const { counters } = this.txgs;
     this.requireInode();
+    if (counters.nextIno > this.options.capabilities.inoMax) throw fsError('ENOSPC', 'inode numbers');
     counters.inodeCount++;
     return asIno(counters.nextIno++);
   }

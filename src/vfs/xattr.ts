@@ -54,8 +54,9 @@ const NAMESPACES = ['user.', 'trusted.', 'security.'];
  * EOPNOTSUPP for a namespace that doesn't exist, EINVAL for a prefix without a name: as xattr_resolve_name
  * (fs/xattr.c).
  */
-const requireNamespace = (name: ByteName): void => {
-  if (name === ACL_ACCESS || name === ACL_DEFAULT) return;
+const requireNamespace = (fs: FsState, name: ByteName): void => {
+  // An ACL that nobody checks would promise what doesn't hold.
+  if ((name === ACL_ACCESS || name === ACL_DEFAULT) && fs.options.capabilities.acls) return;
   const prefix = NAMESPACES.find((namespace) => name.startsWith(namespace));
   if (prefix === undefined) throw fsError('EOPNOTSUPP', 'setxattr');
   if (name.length === prefix.length) throw fsError('EINVAL', 'setxattr');
@@ -71,7 +72,7 @@ export const setxattr = (
 ): void => {
   fs.requireWritable('setxattr');
   if (name.length === 0 || name.length > XATTR_NAME_MAX) throw fsError('ERANGE', 'setxattr');
-  requireNamespace(name);
+  requireNamespace(fs, name);
   if (value.length > XATTR_SIZE_MAX) throw fsError('E2BIG', 'setxattr');
   withVnode(fs, fs.vget(ino), (vp) => {
     requireMutable(vp, 'setxattr');

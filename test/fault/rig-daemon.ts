@@ -14,6 +14,7 @@ import {
 } from 'node:worker_threads';
 import { createEventFd } from '../../src/base/descriptors.js';
 import { SystemClock } from '../../src/base/system-clock.js';
+import { kernelCapabilities } from '../../src/fuse/kernel/capabilities.js';
 import { DeviceLoop } from '../../src/fuse/kernel/device-loop.js';
 import { mountKernel } from '../../src/fuse/kernel/mount.js';
 import { Notifications } from '../../src/fuse/kernel/notifications.js';
@@ -74,6 +75,7 @@ const serve = (): void => {
         syncer.postMessage({ ...request, barrier }, [request.log]);
       },
     },
+    capabilities: kernelCapabilities(),
     readOnly: false,
     noatime: true,
     hostFreeBytes: () => 1 << 30,

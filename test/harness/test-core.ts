@@ -14,6 +14,8 @@ import { checkStore } from '../../src/store/fsck.js';
 import { PAGE_BYTES } from '../../src/store/types.js';
 import type { CommitReply, CommitRequest, SyncerRequest } from '../../src/syncer/messages.js';
 import { Syncer } from '../../src/syncer/syncer.js';
+import { kernelCapabilities } from '../../src/fuse/kernel/capabilities.js';
+import type { TransportCapabilities } from '../../src/vfs/capabilities.js';
 import { Core } from '../../src/vfs/core.js';
 import { Shared } from '../../src/vfs/shared.js';
 import { checkInvariants } from '../../src/vfs/invariants.js';
@@ -25,6 +27,7 @@ export interface TestCoreOptions {
   store?: string;
   mkfs?: MkfsOptions;
   noatime?: boolean;
+  capabilities?: TransportCapabilities;
   hostFreeBytes?: number;
   /** A seed: before each call, at random, groups are sealed and committed, vnodes recycled, invariants checked. */
   churn?: number;
@@ -58,6 +61,7 @@ export class InProcessCore {
       store: this.store,
       syncIntervalMs: 5000,
       syncer: { send: (request) => this.#take(request) },
+      capabilities: options.capabilities ?? kernelCapabilities(),
       readOnly: false,
       noatime: options.noatime ?? false,
       hostFreeBytes: () => options.hostFreeBytes ?? 1 << 30,

@@ -10,9 +10,9 @@ import { dispatcherStarter, syncerStarter } from '../../src/daemon/workers.js';
 process.exitCode = await main(process.argv.slice(2), {
   ...realContext(),
   script: fileURLToPath(import.meta.url),
-  loadDaemonPorts: () =>
+  loadDaemonPorts: (choice) =>
     Promise.resolve({
-      ...daemonPorts(),
+      ...daemonPorts(choice),
       startDispatcher: dispatcherStarter(
         new URL('./memory-dispatcher.js', import.meta.url),
         new URL('../../src/fuse/kernel/notifier-worker.js', import.meta.url),

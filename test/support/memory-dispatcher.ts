@@ -5,6 +5,7 @@
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { FromDispatcher, ToDispatcher } from '../../src/daemon/messages.js';
 import type { DispatcherWorkerData } from '../../src/daemon/workers.js';
+import { kernelCapabilities } from '../../src/fuse/kernel/capabilities.js';
 import { DeviceLoop } from '../../src/fuse/kernel/device-loop.js';
 import { KernelSession } from '../../src/fuse/kernel/session.js';
 import { defaultSessionOptions } from '../../src/fuse/kernel/session-options.js';
@@ -45,6 +46,7 @@ const status = (mount: number, id: number, session: KernelSession, vfs: MemoryVf
     reason: '',
     protocol: '7.x',
     fsid: '0000000000000000',
+    capabilities: kernelCapabilities(),
     vnodes: { resident: 1, max: vnodesMax, active: 0, ofMount: 1 },
     pages: { resident: 0, dirty: 0, max: pool.byteLength / 4096 },
     names: 0,

@@ -6,8 +6,9 @@
  * socket. Until INIT is answered, touching the mount point blocks: whoever mounts must not touch it again.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { endianness } from 'node:os';
+import { errnoName } from '../../base/errno.js';
 import { receiveDescriptor, socketPair } from '../../base/descriptors.js';
 import {
   F_GETFL,
@@ -51,6 +52,7 @@ export interface Mounted {
   via: 'mount' | 'fusermount3';
 }
 
+const DEVICE = '/dev/fuse';
 const TYPE = 'fuse.vnodefs';
 const SUBTYPE = 'vnodefs';
 const FUSERMOUNT = 'fusermount3';
@@ -83,7 +85,7 @@ const mountpointOf = (path: string): string => {
 
 const mountAsRoot = (options: MountOptions, mountpoint: string): number => {
   const sys = syscalls();
-  const fd = sys.open('/dev/fuse', O_RDWR | O_CLOEXEC | O_NONBLOCK, 0);
+  const fd = sys.open(DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK, 0);
   if (fd < 0) throw deviceError(sys.errno());
   const data = [`fd=${fd}`, 'rootmode=40000', 'user_id=0', 'group_id=0', 'default_permissions'];
   if (options.allowOther) data.push('allow_other');
@@ -147,6 +149,19 @@ const mountAsUser = (options: MountOptions, mountpoint: string): number => {
   } finally {
     sys.close(ours);
   }
+};
+
+/** Why this process can't mount by the kernel's protocol, as one sentence; undefined: nothing is known to be in the way. */
+export const kernelProblem = (): string | undefined => {
+  if (process.platform !== 'linux') return 'only Linux has the kernel’s FUSE protocol';
+  if (endianness() !== 'LE') return 'the FUSE transport is for little-endian machines';
+  // An ordinary user's device is opened by fusermount3, whatever its mode.
+  if (!isRoot()) return existsSync(DEVICE) ? undefined : `there is no ${DEVICE}`;
+  const sys = syscalls();
+  const fd = sys.open(DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK, 0);
+  if (fd < 0) return `${DEVICE} can't be opened (${errnoName(sys.errno())})`;
+  sys.close(fd);
+  return undefined;
 };
 
 /** Mounts. Throws {@link MountError}. The caller has the descriptor served, and INIT answered, soon. */

@@ -67,6 +67,7 @@ const setUp = (script: Script) => {
         script.claim ??
         (() => ({ superblock: {} as never, created: true, release: () => events.push('release') })),
     },
+    transport: { name: 'kernel', reason: 'test' },
     mounter: {
       mount: () => {
         mounted = true;
