@@ -76,13 +76,15 @@ export const defaultTuning = (): Tuning => ({
   traceFile: undefined,
 });
 
-/** Whether `value` has what `example` has: fields of the same types. Those undefined there may be missing, or a number or text. */
+const isPlain = (field: unknown): boolean => ['string', 'number', 'boolean'].includes(typeof field);
+
+/** Whether `value` has what `example` has: fields of the same types. Those undefined there may be missing. */
 const isLike = (value: unknown, example: object): boolean => {
   if (typeof value !== 'object' || value === null) return false;
   const fields = value as Record<string, unknown>;
   return Object.entries(example).every(([name, sample]) => {
     const field = fields[name];
-    if (sample === undefined) return ['undefined', 'string', 'number'].includes(typeof field);
+    if (sample === undefined) return field === undefined || isPlain(field);
     return typeof field === typeof sample && (typeof field !== 'number' || field >= 0);
   });
 };
