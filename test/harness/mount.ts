@@ -95,10 +95,12 @@ export interface MountOptions extends Pick<RunOptions, 'uid' | 'gid'> {
   args?: readonly string[];
   /** Added to the environment of the command, and so of the daemon. */
   env?: Record<string, string>;
+  /** The mount to join: its daemon serves both, and outlives this mount. */
+  join?: MountedStore;
 }
 
 /** Lets go of a mount by force. Used when an orderly unmount failed. */
-const forceUnmount = (mountpoint: string): void => {
+export const forceUnmount = (mountpoint: string): void => {
   const device = mountedDevice(mountpoint);
   if (device === undefined) return;
   tryRun('umount', ['-l', mountpoint], { timeoutMs: 10_000 });
@@ -159,7 +161,9 @@ export class MountedStore {
     (watchdog.stdin as unknown as { unref(): void }).unref();
     watchdog.stdin.on('error', () => undefined);
     this.#release = () => watchdog.stdin.end('done\n');
-    const args = ['mount', this.store, this.mnt, ...(this.#options.args ?? [])];
+    const { args: more = [], join } = this.#options;
+    const joined = join === undefined ? [] : ['--join', join.mnt];
+    const args = ['mount', this.store, this.mnt, ...more, ...joined];
     const result = cliOk(args, { ...this.as, env: { ...this.as.env, ...this.#options.env } });
     this.printed = result.stdout + result.stderr;
     const entry = mountEntries(this.as).find((one) => one.mountpoint === this.mnt);
@@ -176,7 +180,8 @@ export class MountedStore {
     try {
       cliOk(['umount', this.mnt], { ...this.as, timeoutMs: UMOUNT_MS });
       if (mountedDevice(this.mnt) !== undefined) throw new Error(`${this.mnt} is still mounted`);
-      if (processAlive(pid)) throw new Error(`the daemon ${pid} outlived its unmount`);
+      if (this.#options.join === undefined && processAlive(pid))
+        throw new Error(`the daemon ${pid} outlived its unmount`);
     } finally {
       forceUnmount(this.mnt);
       this.#release();
