@@ -29,6 +29,8 @@ export interface Syscalls {
   open(path: string, flags: number, mode: number): number;
   close(fd: number): number;
   mount(source: string, target: string, type: string, flags: number, data: string): number;
+  /** As mount, on a thread of libuv's pool: resolves to 0 or the errno. */
+  mountAsync(source: string, target: string, type: string, flags: number, data: string): Promise<number>;
   umount2(target: string, flags: number): number;
   /** As umount2, on a thread of libuv's pool: resolves to 0 or the errno. */
   umount2Async(target: string, flags: number): Promise<number>;
@@ -71,6 +73,7 @@ export const MS_RDONLY = 1;
 export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
+export const MS_REMOUNT = 32;
 export const MS_NOATIME = 1024;
 export const MNT_DETACH = 2;
 export const UMOUNT_NOFOLLOW = 8;
@@ -91,7 +94,17 @@ const load = (): Syscalls => {
   const poll = libc.func('int poll(uint64_t fds, uint64_t count, int timeout)');
   const pollLater = poll.async as unknown as AsyncFunction;
   const umount2 = libc.func('int umount2(const char *target, int flags)');
-  const umount2Later = umount2.async as unknown as AsyncFunction;
+  const mount = libc.func(
+    'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
+  );
+  const later = (call: { async: unknown }, args: unknown[]): Promise<number> =>
+    new Promise((resolve, reject) => {
+      (call.async as AsyncFunction)(...args, (error: unknown, result: number) => {
+        if (error instanceof Error) reject(error);
+        // koffi carries the errno of an asynchronous call over to its callback.
+        else resolve(result === 0 ? 0 : koffi.errno());
+      });
+    });
   return {
     errno: () => koffi.errno(),
     read: bind('int64_t read(int fd, uint64_t buffer, uint64_t count)'),
@@ -110,18 +123,10 @@ const load = (): Syscalls => {
     fcntl: (fd, command, argument) => fcntl(fd, command, 'int', argument),
     open: (path, flags, mode) => open(path, flags, 'int', mode),
     close: bind('int close(int fd)'),
-    mount: bind(
-      'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
-    ),
+    mount,
+    mountAsync: (...args) => later(mount, args),
     umount2,
-    umount2Async: (target, flags) =>
-      new Promise((resolve, reject) => {
-        umount2Later(target, flags, (error: unknown, result: number) => {
-          if (error instanceof Error) reject(error);
-          // koffi carries the errno of an asynchronous call over to its callback.
-          else resolve(result === 0 ? 0 : koffi.errno());
-        });
-      }),
+    umount2Async: (...args) => later(umount2, args),
     socketpair: bind('int socketpair(int domain, int type, int protocol, uint64_t fds)'),
     recvmsg: bind('int64_t recvmsg(int fd, uint64_t message, int flags)'),
     clockGettime: bind('int clock_gettime(int clock, uint64_t timespec)'),

@@ -6,13 +6,16 @@
 import { Failure, FAILURE_KINDS, type FailureKind } from './failure.js';
 import type { DispatcherStatus } from './messages.js';
 import type { ReadyReport } from './ready.js';
+import type { RemountReport, RemountRequest } from './remount.js';
 import type { MountSettings } from './settings.js';
+import type { UnmountReport, UnmountRequest } from './unmount-report.js';
 
 /**
- * `end` is answered when the mount has ended: with what became of the last changes. `join` mounts one more store in the same
- * daemon. All others are about the mount that the socket belongs to.
+ * `unmount` is answered when the mount has ended, or why it goes on. `end` is answered when the mount has ended: with what
+ * became of the last changes. `join` mounts one more store in the same daemon. All others are about the mount that the socket
+ * belongs to.
  */
-export const CONTROL_OPS = ['status', 'sync', 'end', 'join'] as const;
+export const CONTROL_OPS = ['status', 'sync', 'end', 'join', 'unmount', 'remount'] as const;
 export type ControlOp = (typeof CONTROL_OPS)[number];
 
 /** `args` are for the operation to judge: they come from another process. */
@@ -28,6 +31,8 @@ export interface ControlArgs {
   sync: undefined;
   end: undefined;
   join: MountSettings;
+  unmount: UnmountRequest;
+  remount: RemountRequest;
 }
 
 /** How the daemon ended; `errno` 0 when everything is on disk. */
@@ -41,6 +46,8 @@ export interface ControlResults {
   sync: EndResult;
   end: EndResult;
   join: ReadyReport;
+  unmount: UnmountReport;
+  remount: RemountReport;
 }
 
 export type ControlReply =

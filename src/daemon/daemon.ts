@@ -16,10 +16,12 @@ import type { DaemonPorts } from './ports.js';
 import { identify } from './process-identity.js';
 import type { ReadyReport } from './ready.js';
 import { registryFiles, removeEntry, writeEntry, type Registered } from './registry.js';
+import { parseRemountRequest } from './remount.js';
 import { MountService, type Started } from './service.js';
 import { parseSettings, type MountSettings } from './settings.js';
 import type { ChosenTransport } from './transport.js';
 import { DaemonThreads } from './threads.js';
+import { parseUnmountRequest } from './unmount-report.js';
 
 export class Daemon {
   /** The exit code: that of the mount which ended worst. */
@@ -104,6 +106,8 @@ export class Daemon {
       status: async () => service.status(),
       sync: async () => service.sync(),
       end: () => asked,
+      unmount: async (args) => service.unmount(parseUnmountRequest(args)),
+      remount: async (args) => service.remount(parseRemountRequest(args)),
       join: async (args) => {
         const { logFile, logLevel, transport } = this.#settings;
         return this.mount({ ...parseSettings(args), logFile, logLevel, transport });

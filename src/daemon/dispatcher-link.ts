@@ -2,7 +2,14 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { EndResult } from './control-protocol.js';
 import { Failure } from './failure.js';
-import type { DispatcherStatus, FromDispatcher, FromMount, MountConfig, ToDispatcher } from './messages.js';
+import type {
+  ClosedFiles,
+  DispatcherStatus,
+  FromDispatcher,
+  FromMount,
+  MountConfig,
+  ToDispatcher,
+} from './messages.js';
 
 export type Finished = Extract<FromMount, { kind: 'finished' }>;
 export type LogMessage = Extract<FromMount, { kind: 'log' }>;
@@ -15,8 +22,10 @@ export interface MountEvents {
   finished(message: Finished): void;
 }
 
+type Answer = DispatcherStatus | EndResult | ClosedFiles;
+
 interface Pending {
-  resolve: (answer: DispatcherStatus | EndResult) => void;
+  resolve: (answer: Answer) => void;
   reject: (error: Failure) => void;
 }
 
@@ -32,6 +41,7 @@ export class DispatcherLink {
   readonly #onFatal: (error: Error) => void;
   readonly #mounts = new Map<number, MountLink>();
   #lastMount = 0;
+  #pong: (task: string) => void = () => undefined;
 
   /** `wake` writes to the dispatcher's eventfd: it follows every message. */
   constructor(port: MessagePort, wake: () => void, onFatal: (error: Error) => void) {
@@ -50,6 +60,14 @@ export class DispatcherLink {
     return link;
   }
 
+  /** Resolves when the dispatcher has had its turn, with the name of its thread. Not two at a time. */
+  ping(): Promise<string> {
+    return new Promise((resolve) => {
+      this.#pong = resolve;
+      this.#send({ kind: 'ping' });
+    });
+  }
+
   #send(message: ToDispatcher, transfer: MessagePort[] = []): void {
     this.#port.postMessage(message, transfer);
     this.#wake();
@@ -57,7 +75,8 @@ export class DispatcherLink {
   }
 
   #receive(message: FromDispatcher): void {
-    if (message.kind === 'fatal') this.#onFatal(errorOf(message.message, message.stack));
+    if (message.kind === 'pong') this.#pong(message.task);
+    else if (message.kind === 'fatal') this.#onFatal(errorOf(message.message, message.stack));
     else this.#mounts.get(message.mount)?.receive(message);
   }
 }
@@ -77,17 +96,32 @@ export class MountLink {
   }
 
   status(): Promise<DispatcherStatus> {
-    return this.#ask('status') as Promise<DispatcherStatus>;
+    return this.#ask((id) => ({ kind: 'status', mount: this.#mount, id })) as Promise<DispatcherStatus>;
   }
 
   /** A barrier: resolves when everything so far is durable, or with why it is not. */
   sync(): Promise<EndResult> {
-    return this.#ask('sync') as Promise<EndResult>;
+    return this.#ask((id) => ({ kind: 'sync', mount: this.#mount, id })) as Promise<EndResult>;
   }
 
   /** The mount point has been detached: commit, close, and say 'finished'. */
-  finish(): void {
-    if (!this.#closed) this.#send({ kind: 'finish', mount: this.#mount });
+  finish(limitMs?: number): void {
+    if (!this.#closed) this.#send({ kind: 'finish', mount: this.#mount, limitMs });
+  }
+
+  /** What is committed from now on is counted, for 'finished'. */
+  tally(): void {
+    if (!this.#closed) this.#send({ kind: 'tally', mount: this.#mount });
+  }
+
+  /** See src/vfs/force-close.ts. May never answer. */
+  closeFiles(how: 'writers' | 'all'): Promise<ClosedFiles> {
+    return this.#ask((id) => ({ kind: 'close', mount: this.#mount, id, how })) as Promise<ClosedFiles>;
+  }
+
+  /** EBUSY while files are open for writing. */
+  setReadOnly(readOnly: boolean): Promise<EndResult> {
+    return this.#ask((id) => ({ kind: 'read-only', mount: this.#mount, id, readOnly })) as Promise<EndResult>;
   }
 
   /** No more answers are wanted: questions still open fail. */
@@ -102,12 +136,12 @@ export class MountLink {
     this.#send({ kind: 'drop', mount: this.#mount });
   }
 
-  #ask(kind: 'status' | 'sync'): Promise<DispatcherStatus | EndResult> {
+  #ask(question: (id: number) => ToDispatcher): Promise<Answer> {
     if (this.#closed) return Promise.reject(new Failure('general', 'the mount has ended'));
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
-      this.#send({ kind, mount: this.#mount, id });
+      this.#send(question(id));
     });
   }
 
@@ -124,12 +158,14 @@ export class MountLink {
         return this.#events.finished(message);
       case 'status':
         return this.#answer(message.id, message.status);
+      case 'closed':
+        return this.#answer(message.id, message.closed);
       case 'synced':
         return this.#answer(message.id, { errno: message.errno, reason: message.reason });
     }
   }
 
-  #answer(id: number, answer: DispatcherStatus | EndResult): void {
+  #answer(id: number, answer: Answer): void {
     this.#pending.get(id)?.resolve(answer);
     this.#pending.delete(id);
   }

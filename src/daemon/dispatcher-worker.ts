@@ -6,10 +6,13 @@ import type { DispatcherWorkerData } from './workers.js';
 
 const data = workerData as DispatcherWorkerData;
 
+let dispatcher: Dispatcher | undefined;
 try {
-  new Dispatcher(data).run();
+  dispatcher = new Dispatcher(data);
+  dispatcher.run();
 } catch (error) {
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
   const report: FromDispatcher = { kind: 'fatal', message, stack: stack ?? '' };
   data.main.postMessage(report);
+  dispatcher?.saveWhatIsSafe();
 }

@@ -4,6 +4,7 @@
  *
  * INVARIANT: a mount is in `#mounts` from its 'add' until nothing of it is left in the shared caches.
  */
+import { readlinkSync } from 'node:fs';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { SystemClock } from '../base/system-clock.js';
 import { kernelCapabilities } from '../fuse/kernel/capabilities.js';
@@ -17,12 +18,21 @@ import type { FromDispatcher, MountConfig, ToDispatcher } from './messages.js';
 import { ServedMount, type SessionEvents } from './served-mount.js';
 import type { DispatcherWorkerData } from './workers.js';
 
+const threadSelf = (): string => {
+  try {
+    return readlinkSync('/proc/thread-self');
+  } catch {
+    return ''; // no /proc
+  }
+};
+
 export class Dispatcher {
   readonly #main: MessagePort;
   readonly #notifications: Notifications;
   readonly #shared: Shared;
   readonly #loop: DeviceLoop;
   readonly #mounts: ServedMount<KernelSession>[] = [];
+  readonly #task = threadSelf();
 
   constructor({ config, main, notifier }: DispatcherWorkerData) {
     this.#main = main;
@@ -41,6 +51,11 @@ export class Dispatcher {
   /** Serves for as long as the process lives. Throws InvariantError for a bug. */
   run(): void {
     this.#loop.run(() => this.#onWake());
+  }
+
+  /** After an exception in {@link run}: groups already handed over are whole, so let the syncers commit them, and close. */
+  saveWhatIsSafe(): void {
+    for (const mount of this.#mounts) mount.closeSyncer();
   }
 
   #nextDeadlineMs(): number {
@@ -71,6 +86,10 @@ export class Dispatcher {
   #onRequest(request: ToDispatcher): void {
     if (request.kind === 'add') {
       this.#add(request);
+      return;
+    }
+    if (request.kind === 'ping') {
+      this.#main.postMessage({ kind: 'pong', task: this.#task } satisfies FromDispatcher);
       return;
     }
     // None: it was refused, or has ended; the main thread will have heard so.

@@ -6,7 +6,9 @@
  * The programs are coreutils' stat and sync, util-linux's umount and fuse3's fusermount3.
  */
 import { spawn } from 'node:child_process';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { readMounts, type MountEntry } from '../base/mountinfo.js';
+import { findHolders, type Holder } from './holders.js';
 
 /** What a statfs of a mount point says: `dead` is ENOTCONN, its daemon has gone; `hung` no answer in time. */
 export type Probe =
@@ -26,7 +28,13 @@ export interface Host {
   detach(mountpoint: string, lazy: boolean, timeoutMs: number): Promise<Detached>;
   /** syncfs(2): the kernel's dirty pages reach the daemon. Returns why not, or an empty string. */
   flush(mountpoint: string, timeoutMs: number): Promise<string>;
+  /** Who uses the mount, as far as we may see. */
+  holders(mount: MountEntry): Holder[];
+  /** Cuts the FUSE connection of a device number; false if that isn't ours to do. */
+  abort(device: string): boolean;
 }
+
+const CONNECTIONS = '/sys/fs/fuse/connections';
 
 export interface CommandResult {
   /** Exit status; undefined if it was not found or did not end in time. */
@@ -113,8 +121,25 @@ const unmount = async (mountpoint: string, lazy: boolean, timeoutMs: number): Pr
   return readDetached(result);
 };
 
+/**
+ * Cuts a FUSE connection: whoever waits in it gets an error. Only root may, and only where fusectl is mounted; otherwise
+ * the end of the daemon, which closes the device, does the same. (fuse_conn_abort_write, fs/fuse/control.c)
+ */
+const abortConnection = (device: string): boolean => {
+  try {
+    const minor = device.split(':')[1] ?? '';
+    if (!readdirSync(CONNECTIONS).includes(minor)) return false;
+    writeFileSync(`${CONNECTIONS}/${minor}/abort`, '1');
+    return true;
+  } catch {
+    return false;
+  }
+};
+
 export const realHost: Host = {
   mounts: () => readMounts(),
+  holders: (mount) => findHolders(mount),
+  abort: abortConnection,
   probe: async (path, timeoutMs) =>
     readProbe(await runCommand('stat', ['-f', '-c', '%T', '--', path], timeoutMs)),
   detach: unmount,

@@ -55,6 +55,8 @@ export class MainDispatcher {
 
   #onRequest(request: ToDispatcher): void {
     if (request.kind === 'add') this.#add(request);
+    else if (request.kind === 'ping')
+      this.#main.postMessage({ kind: 'pong', task: '' } satisfies FromDispatcher);
     // None: it was refused, or has ended; the main thread will have heard so.
     else this.#mounts.find(({ id }) => id === request.mount)?.onRequest(request);
   }

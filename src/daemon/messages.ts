@@ -6,6 +6,19 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { MountFlags } from './settings.js';
 import type { TransportCapabilities } from '../vfs/capabilities.js';
+import type { ClosedFiles } from '../vfs/force-close.js';
+import type { Loss, Saved } from '../vfs/losses.js';
+
+export type { ClosedFiles, Loss, Saved };
+
+/** What a mount's end saved and what it didn't. */
+export interface Account {
+  /** False: the time was up, and the syncer may still be at work. */
+  closed: boolean;
+  flushed: Saved;
+  dropped: Loss[];
+  droppedMore: number;
+}
 
 /** What the mounts of a daemon share; settled when its first one is made. */
 export interface DispatcherConfig {
@@ -47,8 +60,16 @@ export type ToDispatcher =
   | { kind: 'add'; mount: number; config: MountConfig; syncer: MessagePort }
   | { kind: 'status'; mount: number; id: number }
   | { kind: 'sync'; mount: number; id: number }
+  /** An unmount begins: what is committed from now on is counted for its report. Not answered. */
+  | { kind: 'tally'; mount: number }
+  /** Force-close (src/vfs/force-close.ts). Answered by 'closed', or never if commits hang. */
+  | { kind: 'close'; mount: number; id: number; how: 'writers' | 'all' }
+  /** Remount. Answered by 'synced'. */
+  | { kind: 'read-only'; mount: number; id: number; readOnly: boolean }
+  /** For the watchdog: answered by 'pong' at once. */
+  | { kind: 'ping' }
   /** Seal, commit as a barrier, close the store, and answer 'finished': the mount point has been detached. */
-  | { kind: 'finish'; mount: number }
+  | { kind: 'finish'; mount: number; limitMs?: number }
   /** The mount has been given up and its syncer has ended: forget it, whatever it still holds. Not answered. */
   | { kind: 'drop'; mount: number };
 
@@ -62,6 +83,7 @@ export type FromMount =
   | { kind: 'refused'; mount: number; message: string; stack: string }
   | { kind: 'status'; mount: number; id: number; status: DispatcherStatus }
   | { kind: 'synced'; mount: number; id: number; errno: number; reason: string }
+  | { kind: 'closed'; mount: number; id: number; closed: ClosedFiles }
   | { kind: 'log'; mount: number; level: LogLevel; message: string; fields: Record<string, unknown> }
   /** Everything is committed and the store is closed (errno 0), or could not be. */
   | {
@@ -70,10 +92,13 @@ export type FromMount =
       errno: number;
       reason: string;
       cause: 'unmounted' | 'aborted' | 'asked';
+      account?: Account;
     };
 
 export type FromDispatcher =
   | FromMount
+  /** `task`: the thread as /proc/thread-self names it. */
+  | { kind: 'pong'; task: string }
   /** The thread has failed: no mount is served any more. */
   | { kind: 'fatal'; message: string; stack: string };
 

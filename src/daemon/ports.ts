@@ -90,6 +90,8 @@ export interface MountedDevice {
 
 export interface Mounter {
   mount(request: MountRequest): MountedDevice;
+  /** mount(2) with MS_REMOUNT; only root may. Touches nothing below the mount but its root. */
+  remount(mountpoint: string, flags: MountFlags): Promise<'done' | 'not-root' | 'busy' | { reason: string }>;
   /** INIT has been answered: what can only be set now. Touches nothing below the mount; never throws. */
   settled(mountpoint: string): void;
 }
@@ -112,6 +114,8 @@ export type StartDispatcher = (config: DispatcherConfig, onTrouble: OnWorkerTrou
 export interface RunningSyncer {
   /** The dispatcher's end of the channel to the syncer, to be transferred. */
   dispatcher: MessagePort;
+  /** Resolves when the thread has ended. */
+  ended: Promise<void>;
   /** Ends the thread, if it hasn't ended; resolves when it has. One that is inside a system call ends after it. */
   stop(): Promise<void>;
 }

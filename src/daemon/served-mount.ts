@@ -17,7 +17,10 @@ import type { EndCause, SessionLog } from '../fuse/kernel/session-options.js';
 import type { SyncerReply } from '../syncer/messages.js';
 import type { TransportCapabilities } from '../vfs/capabilities.js';
 import { Core } from '../vfs/core.js';
+import { closeFiles, type ClosedFiles } from '../vfs/force-close.js';
+import { lossesOf } from '../vfs/losses.js';
 import type { Shared } from '../vfs/shared.js';
+import { PAGE_BYTES } from '../store/types.js';
 import { statusOf } from './dispatcher-status.js';
 import type { Ino } from '../base/ids.js';
 import type { FromMount, LogLevel, MountConfig, ToDispatcher } from './messages.js';
@@ -27,7 +30,7 @@ const FINISH_LIMIT_MS = 10_000;
 const HOST_FREE_TTL_MS = 1_000;
 
 type Cause = Extract<FromMount, { kind: 'finished' }>['cause'];
-type Request = Exclude<ToDispatcher, { kind: 'add' }>;
+type Request = Exclude<ToDispatcher, { kind: 'add' | 'ping' }>;
 
 /** The transport's side of a mount. */
 export interface ServedSession {
@@ -73,6 +76,7 @@ export class ServedMount<S extends ServedSession> {
   #cause: Cause = 'unmounted';
   #finishUntilMs = Infinity;
   #wasFailing = false;
+  #finishLimitMs = FINISH_LIMIT_MS;
 
   /** Errors: StoreError, FsError if the store can't be used; then nothing is left. */
   constructor(id: number, config: MountConfig, surroundings: MountSurroundings<S>) {
@@ -153,13 +157,22 @@ export class ServedMount<S extends ServedSession> {
         return;
       }
       case 'sync':
-        this.#core.vnodes.bioOps.bioOpsSync(this.#core.fs.mount, (error) => {
-          const reason = error === undefined ? '' : (this.#core.txgs.failing?.reason ?? error.message);
-          this.#say({ kind: 'synced', mount: this.id, id: request.id, errno: error?.errno ?? 0, reason });
-        });
+        this.#core.vnodes.bioOps.bioOpsSync(this.#core.fs.mount, (error) => this.#synced(request.id, error));
+        return;
+      case 'tally':
+        this.#tally();
+        return;
+      case 'close':
+        this.#tally();
+        this.#closeFiles(request.id, request.how);
+        return;
+      case 'read-only':
+        this.#core.fs.setReadOnly(request.readOnly, (error) => this.#synced(request.id, error));
         return;
       case 'finish':
         if (this.#phase === 'serving') this.#cause = 'asked';
+        this.#finishLimitMs = request.limitMs ?? FINISH_LIMIT_MS;
+        if (this.#phase === 'finishing') this.#finishUntilMs = performance.now() + this.#finishLimitMs;
         this.session.end('aborted');
         return;
       case 'drop':
@@ -168,10 +181,28 @@ export class ServedMount<S extends ServedSession> {
     }
   }
 
+  #synced(id: number, error: FsError | undefined): void {
+    const reason = error === undefined ? '' : (this.#core.txgs.failing?.reason ?? error.message);
+    this.#say({ kind: 'synced', mount: this.id, id, errno: error?.errno ?? 0, reason });
+  }
+
+  #closeFiles(id: number, how: 'writers' | 'all'): void {
+    const answer = (closed: ClosedFiles): void => this.#say({ kind: 'closed', mount: this.id, id, closed });
+    if (this.#phase !== 'serving' || this.#core.fs.unmounting) {
+      answer({ done: false, paths: [], trouble: 'an unmount is in progress' });
+      return;
+    }
+    closeFiles(this.#core.fs, how, answer);
+  }
+
+  #tally(): void {
+    this.#core.txgs.tally ??= { files: new Set(), pages: 0 };
+  }
+
   onSyncerReply(reply: SyncerReply): void {
     if (reply.kind === 'closed') {
       this.#drop();
-      this.#finished(reply.errno, reply.reason);
+      this.#finished(reply.errno, reply.reason, true);
       return;
     }
     this.#core.txgs.onReply(reply);
@@ -191,7 +222,14 @@ export class ServedMount<S extends ServedSession> {
   onDeadline(): void {
     if (performance.now() >= this.#finishUntilMs) {
       const { failing } = this.#core.txgs;
-      this.#finished(failing?.errno ?? Errno.EIO, failing?.reason ?? 'the store did not answer in time');
+      // While it closes everything is committed: the log that is left is folded in by the next mount.
+      if (this.#phase === 'closing') this.#finished(0, '', false);
+      else
+        this.#finished(
+          failing?.errno ?? Errno.EIO,
+          failing?.reason ?? 'the store did not answer in time',
+          false,
+        );
       return;
     }
     if (this.#phase === 'serving' || this.#phase === 'finishing') this.#core.txgs.poll();
@@ -205,9 +243,12 @@ export class ServedMount<S extends ServedSession> {
     if (this.#phase !== 'serving') return;
     if (this.#cause !== 'asked') this.#cause = cause;
     this.#phase = 'finishing';
-    this.#finishUntilMs = performance.now() + FINISH_LIMIT_MS;
-    this.#core.fs.beginUnmount();
-    this.#core.fs.forgetAll();
+    this.#finishUntilMs = performance.now() + this.#finishLimitMs;
+    this.#tally();
+    const { fs } = this.#core;
+    fs.state.refusedWrites.noteNames(fs.mount);
+    if (!fs.unmounting) fs.beginUnmount();
+    fs.forgetAll();
     this.#commitLast();
   }
 
@@ -220,19 +261,30 @@ export class ServedMount<S extends ServedSession> {
     });
   }
 
+  /** See Dispatcher.saveWhatIsSafe. */
+  closeSyncer(): void {
+    this.#syncer.postMessage({ kind: 'close' });
+  }
+
   /** The reader goes first: SQLite folds in and removes the WAL when the last connection closes. */
   #closeStore(): void {
     if (this.#phase !== 'finishing') return;
     this.#phase = 'closing';
-    this.#finishUntilMs = Infinity;
     this.#core.close();
-    this.#syncer.postMessage({ kind: 'close' });
+    this.closeSyncer();
   }
 
-  #finished(errno: number, reason: string): void {
+  /** `closed`: the syncer has ended. */
+  #finished(errno: number, reason: string, closed: boolean): void {
+    const { fs, txgs } = this.#core;
+    const losses = lossesOf(fs.mount, fs.state.refusedWrites, txgs, reason);
+    const { files, pages } = txgs.tally ?? { files: new Set(), pages: 0 };
+    const flushed = { files: files.size, bytes: pages * PAGE_BYTES };
     if (this.#phase !== 'dropped') this.#phase = 'finished';
     this.#finishUntilMs = Infinity;
-    this.#say({ kind: 'finished', mount: this.id, errno, reason, cause: this.#cause });
+    const cause = this.#cause;
+    const account = { closed, flushed, ...losses };
+    this.#say({ kind: 'finished', mount: this.id, errno, reason, cause, account });
   }
 
   /** The syncer has ended. What isn't committed by now is given up. */

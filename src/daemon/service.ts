@@ -10,18 +10,25 @@
  * our mount,
  *             unless detaching failed (which is logged).
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { EndResult } from './control-protocol.js';
 import type { Finished, LogMessage, MountLink } from './dispatcher-link.js';
 import { asFailure, errorText, Failure } from './failure.js';
 import type { Host } from './host.js';
 import { errorFields, type Log } from './log.js';
-import type { DispatcherStatus, MountConfig } from './messages.js';
-import { isOurs, mountAt } from '../base/mountinfo.js';
+import type { Account, DispatcherStatus, MountConfig } from './messages.js';
+import { isOurs, mountAt, type MountEntry } from '../base/mountinfo.js';
 import type { DaemonPorts, StoreClaim } from './ports.js';
+import { remount, type RemountReport, type RemountRequest } from './remount.js';
 import type { MountSettings } from './settings.js';
 import type { DaemonThreads, MountThreads } from './threads.js';
+import type { UnmountReport, UnmountRequest } from './unmount-report.js';
+import { Unmounter, type FinishResult, type Unmountable } from './unmounter.js';
 
 const EIO = 5;
+/** After a failure of another thread the syncer has so long for the group that it has been given. */
+const SETTLE_MS = 2_000;
+const NO_ACCOUNT: Account = { closed: true, flushed: { files: 0, bytes: 0 }, dropped: [], droppedMore: 0 };
 
 /** Injected so that tests need not wait. */
 export interface ServiceLimits {
@@ -29,15 +36,12 @@ export interface ServiceLimits {
   readyMs: number;
   /** From the first stop to the end, come what may. */
   stopMs: number;
-  /** A plain unmount writes the kernel's dirty pages back: its share of stopMs. */
-  detachMs: number;
   /** After a plain detach the dispatcher sees the end by itself; past this it is told. */
   noticeMs: number;
 }
 export const DEFAULT_LIMITS: ServiceLimits = {
   readyMs: 60_000,
   stopMs: 10_000,
-  detachMs: 5_000,
   noticeMs: 1_000,
 };
 
@@ -49,6 +53,12 @@ export interface Started {
   created: boolean;
   protocol: string;
 }
+
+const endOf = ({ errno, reason, dropped }: Pick<UnmountReport, 'errno' | 'reason' | 'dropped'>): End => ({
+  exitCode: errno === 0 && dropped.length === 0 ? 0 : 1,
+  errno,
+  reason,
+});
 
 export class MountService {
   readonly ended: Promise<End>;
@@ -65,6 +75,12 @@ export class MountService {
   #startFailed: ((error: Failure) => void) | undefined;
   /** Device number of our mount: so that we never detach what somebody mounted there later. */
   #device: string | undefined;
+  /** The one in progress. */
+  #unmounter: Unmounter | undefined;
+  /** The syncer has ended in order. */
+  #closed = false;
+  #finishWith!: (result: FinishResult) => void;
+  readonly #result: Promise<FinishResult>;
 
   constructor(
     settings: MountSettings,
@@ -81,6 +97,7 @@ export class MountService {
     this.#threads = threads;
     this.#limits = limits;
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+    this.#result = new Promise((resolve) => (this.#finishWith = resolve));
   }
 
   get state(): string {
@@ -101,7 +118,7 @@ export class MountService {
     } catch (error) {
       this.#state = 'ended';
       await this.#detachLazily(2_000);
-      this.#abandon();
+      void this.#abandon();
       throw asFailure(error);
     }
   }
@@ -115,7 +132,67 @@ export class MountService {
     return this.#running().sync();
   }
 
-  /** SIGTERM and SIGINT: ends within the deadline; a second call ends at once. `ended` tells how it went. */
+  /**
+   * Unmounts as {@link Unmounter} does. `unmounted`: the mount has ended, or does so at once. Another outcome: it goes on. Rejects with a
+   * Failure while another unmount is in progress, unless this one is forced.
+   */
+  async unmount(request: UnmountRequest): Promise<UnmountReport> {
+    this.#running();
+    if (this.#unmounter !== undefined) {
+      if (request.mode !== 'force')
+        throw new Failure('busy', `another unmount of ${this.#settings.mountpoint} is in progress`);
+      this.#unmounter.hurry();
+    }
+    const unmounter = new Unmounter(this.#unmountable(), request);
+    this.#unmounter = unmounter;
+    try {
+      const report = await unmounter.run();
+      this.#log.write(report.outcome === 'unmounted' ? 'info' : 'warn', 'unmount', { report });
+      if (report.outcome === 'unmounted') this.#end(endOf(report));
+      return report;
+    } finally {
+      if (this.#unmounter === unmounter) this.#unmounter = undefined;
+    }
+  }
+
+  /** Throws a Failure with nothing changed. */
+  async remount(request: RemountRequest): Promise<RemountReport> {
+    const link = this.#running();
+    const mount = this.#mounted();
+    const { mountpoint, flags } = this.#settings;
+    if (mount === undefined) throw new Failure('mount', `${mountpoint} is detached`);
+    const { mounter } = this.#ports;
+    const setReadOnly = (readOnly: boolean): Promise<EndResult> => link.setReadOnly(readOnly);
+    const report = await remount({ mount, flags, mounter, host: this.#host, setReadOnly }, request);
+    this.#log.write('info', 'remounted', { ...report });
+    return report;
+  }
+
+  #unmountable(): Unmountable {
+    const { mountpoint, store } = this.#settings;
+    const link = this.#running();
+    const host = this.#host;
+    return {
+      mountpoint,
+      store,
+      host,
+      mounted: () => this.#mounted(),
+      tally: () => link.tally(),
+      closeFiles: (how) => link.closeFiles(how),
+      finish: (limitMs) => {
+        link.finish(limitMs);
+        return this.#result;
+      },
+      finished: () => {
+        // Detached, but perhaps still held from another mount namespace: then the dispatcher never sees the end by itself.
+        const notice = setTimeout(() => link.finish(), this.#limits.noticeMs);
+        void this.ended.finally(() => clearTimeout(notice));
+        return this.#result;
+      },
+    };
+  }
+
+  /** SIGTERM and SIGINT: write-close, then force, within the deadline; a second call ends at once. `ended` tells how it went. */
   async stop(cause: string): Promise<void> {
     if (this.#state === 'ended') return;
     if (this.#state === 'starting') {
@@ -125,14 +202,23 @@ export class MountService {
     if (this.#state === 'stopping') return this.#giveUp(`a second ${cause}`);
     this.#state = 'stopping';
     this.#log.write('info', 'stopping', { cause });
-    const deadline = setTimeout(() => void this.#giveUp('the deadline'), this.#limits.stopMs);
+    const timeoutMs = this.#limits.stopMs;
+    const deadline = setTimeout(() => void this.#giveUp('the deadline'), timeoutMs);
     void this.ended.finally(() => clearTimeout(deadline));
     try {
-      await this.#detachOrderly();
+      // An unmount in progress may yet be refused: this one overtakes it.
+      this.#unmounter?.hurry();
+      this.#unmounter = undefined;
+      await this.unmount({ mode: 'write-close', timeoutMs, thenForce: true });
     } catch (error) {
+      if (this.#over) return;
       this.#log.write('error', 'could not stop in order', errorFields(error));
       await this.#giveUp('an error');
     }
+  }
+
+  get #over(): boolean {
+    return this.#state === 'ended';
   }
 
   /** A worker or the main thread has failed: no mount may be left hanging. */
@@ -145,7 +231,10 @@ export class MountService {
       );
       return;
     }
+    if (this.#device !== undefined) this.#host.abort(this.#device);
     await this.#detachLazily(3_000);
+    // What was handed to the syncer is a whole group: it may still be committed.
+    await Promise.race([this.#served?.settled(), sleep(SETTLE_MS)]);
     this.#end({ exitCode: 1, errno: EIO, reason: `the daemon failed: ${errorText(error)}` });
   }
 
@@ -214,38 +303,20 @@ export class MountService {
     });
   }
 
-  async #finished({ errno, reason, cause }: Finished): Promise<void> {
+  async #finished({ errno, reason, cause, account = NO_ACCOUNT }: Finished): Promise<void> {
     if (this.#state === 'ended') return;
     if (this.#state === 'starting') {
       this.#startFailed?.(new Failure('general', `the mount ended before it was ready (${reason || cause})`));
       return;
     }
-    this.#log.write(errno === 0 ? 'info' : 'error', 'finished', { errno, reason, cause });
+    this.#log.write(errno === 0 ? 'info' : 'error', 'finished', { errno, reason, cause, ...account });
+    const { closed, ...saved } = account;
+    this.#closed = closed;
+    this.#finishWith({ errno, reason, ...saved });
+    if (this.#unmounter !== undefined) return; // it ends the mount, when it has made its report
     // 'aborted': somebody cut the connection, and the dead mount is still there.
     if (cause === 'aborted') await this.#detachLazily(3_000);
-    this.#end({ exitCode: errno === 0 ? 0 : 1, errno, reason }, errno === 0);
-  }
-
-  async #detachOrderly(): Promise<void> {
-    const { mountpoint } = this.#settings;
-    const plain = this.#isMounted()
-      ? await this.#host.detach(mountpoint, false, this.#limits.detachMs)
-      : ({ outcome: 'not-mounted' } as const);
-    if (plain.outcome !== 'done' && plain.outcome !== 'not-mounted') {
-      this.#log.write('warn', 'the mount is in use: writing back and detaching it lazily', { ...plain });
-      const flushed = await this.#host.flush(mountpoint, this.#limits.detachMs);
-      if (flushed !== '')
-        this.#log.write('warn', 'the kernel could not write back everything', { reason: flushed });
-      const { errno, reason } = await this.#running().sync();
-      if (errno !== 0) this.#log.write('error', 'sync failed', { errno, reason });
-      await this.#detachLazily(this.#limits.detachMs);
-      this.#served?.link.finish();
-      return;
-    }
-    // Detached, but perhaps still held from another mount namespace: then the dispatcher never sees the end by
-    // itself.
-    const notice = setTimeout(() => this.#served?.link.finish(), this.#limits.noticeMs);
-    void this.ended.finally(() => clearTimeout(notice));
+    this.#end(endOf({ errno, reason, ...saved }));
   }
 
   async #giveUp(why: string): Promise<void> {
@@ -256,35 +327,33 @@ export class MountService {
     this.#end({ exitCode: 1, errno: EIO, reason });
   }
 
-  #isMounted(): boolean {
+  #mounted(): MountEntry | undefined {
     const mount = mountAt(this.#host.mounts(), this.#settings.mountpoint);
-    return mount !== undefined && isOurs(mount) && mount.device === this.#device;
+    return mount !== undefined && isOurs(mount) && mount.device === this.#device ? mount : undefined;
   }
 
   async #detachLazily(timeoutMs: number): Promise<void> {
-    if (this.#device === undefined || !this.#isMounted()) return;
+    if (this.#device === undefined || this.#mounted() === undefined) return;
     const detached = await this.#host.detach(this.#settings.mountpoint, true, timeoutMs);
     if (detached.outcome !== 'done' && detached.outcome !== 'not-mounted')
       this.#log.write('error', 'could not detach the mount', { ...detached });
   }
 
-  /** `inOrder`: the syncer has closed the store. */
-  #end(end: End, inOrder = false): void {
+  #end(end: End): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    if (inOrder) {
+    if (this.#closed) {
       this.#served?.link.close();
       this.#served?.link.drop();
       this.#claim?.release();
-    } else this.#abandon();
+    } else void this.#abandon();
     this.#resolveEnded(end);
   }
 
   /** The store stays locked until the syncer, which may still be writing to it, has ended. */
-  #abandon(): void {
-    const claim = this.#claim;
+  async #abandon(): Promise<void> {
     this.#served?.link.close();
-    if (this.#served === undefined) claim?.release();
-    else void this.#served.abandon().then(() => claim?.release());
+    await this.#served?.abandon();
+    this.#claim?.release();
   }
 }

@@ -15,6 +15,8 @@ export interface MountThreads {
   link: MountLink;
   /** Ends the syncer, whatever it is doing, and then has the dispatcher drop the mount. Resolves when no thread uses its store. */
   abandon(): Promise<void>;
+  /** Resolves when the syncer has ended by itself. */
+  settled(): Promise<void>;
 }
 
 const allocatePool = (pagesMax: number): SharedArrayBuffer => {
@@ -53,6 +55,7 @@ export class DaemonThreads {
     const link = this.#link.add(config, syncer.dispatcher, events);
     return {
       link,
+      settled: () => syncer.ended,
       abandon: async () => {
         await syncer.stop();
         link.drop();

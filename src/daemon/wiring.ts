@@ -7,7 +7,8 @@ import { loadBinding } from '../fuse/fuse-native/binding.js';
 import { createEventFd, EventFdWaker } from '../base/descriptors.js';
 import { syscalls } from '../base/syscalls.js';
 import { MountError } from '../fuse/kernel/mount-error.js';
-import { kernelProblem, mountKernel } from '../fuse/kernel/mount.js';
+import { kernelProblem, mountKernel, remountKernel } from '../fuse/kernel/mount.js';
+import { Errno, errnoName } from '../base/errno.js';
 import { setReadAhead } from '../fuse/kernel/read-ahead.js';
 import { checkStore, type FsckOptions, type FsckReport as StoreReport } from '../store/fsck.js';
 import { lockStore } from '../store/lock.js';
@@ -144,6 +145,12 @@ export const kernelMounter: Mounter = {
     const options = { mountpoint, fsname: source, allowOther, readOnly, nosuid, nodev, noexec, noatime };
     return { deviceFd: translate(() => mountKernel(options)).fd };
   },
+  remount: async (mountpoint, flags) => {
+    if (process.geteuid?.() !== 0) return 'not-root';
+    const errno = await remountKernel(mountpoint, flags);
+    if (errno === 0) return 'done';
+    return errno === Errno.EBUSY ? 'busy' : { reason: errnoName(errno) };
+  },
   settled: (mountpoint) => void setReadAhead(mountpoint, READ_AHEAD_KB),
 };
 
@@ -162,6 +169,8 @@ export const realSystem = (): System => ({
 /** fuse-native mounts and serves in one step, which is its dispatcher's. */
 const nativeMounter: Mounter = {
   mount: () => ({ deviceFd: -1 }),
+  // The kernel's part is left out, as for an ordinary user.
+  remount: () => Promise.resolve('not-root'),
   settled: () => undefined,
 };
 

@@ -61,6 +61,7 @@ export const syncerStarter =
     });
     return {
       dispatcher: toDispatcher.port1,
+      ended: new Promise<void>((resolve) => worker.once('exit', () => resolve())),
       stop: async () => {
         stopping = true;
         await worker.terminate();

@@ -18,10 +18,11 @@ const LOOK_OUTS_MAX = 1000;
 
 const { store, readOnly, pool, wakeFd, dispatcher, limits } = workerData as SyncerWorkerData;
 const waker = new EventFdWaker(wakeFd);
-// A read-only mount has no writer: only the closing is asked of it.
-const syncer = readOnly ? undefined : new Syncer(store, pool, limits);
+// A read-only mount has no writer, until it is remounted for writing.
+let syncer = readOnly ? undefined : new Syncer(store, pool, limits);
 let lookOutWanted = false;
 let idleTimer: NodeJS.Timeout | undefined;
+let retryTimer: NodeJS.Timeout | undefined;
 
 const reply = (message: SyncerReply): void => {
   dispatcher.postMessage(message);
@@ -32,7 +33,7 @@ const commit = (syncer: Syncer, request: CommitRequest, retryMs: number): void =
   const answer = syncer.commit(request);
   reply(answer);
   if (answer.errno !== 0) {
-    setTimeout(() => commit(syncer, request, Math.min(retryMs * 2, RETRY_LAST_MS)), retryMs);
+    retryTimer = setTimeout(() => commit(syncer, request, Math.min(retryMs * 2, RETRY_LAST_MS)), retryMs);
     return;
   }
   lookOutWanted = request.barrier;
@@ -43,11 +44,12 @@ const commit = (syncer: Syncer, request: CommitRequest, retryMs: number): void =
 
 const take = (request: SyncerRequest): void => {
   if (request.kind === 'commit') {
-    if (syncer === undefined) throw new Error('commit on a read-only mount');
+    syncer ??= new Syncer(store, pool, limits);
     commit(syncer, request, RETRY_FIRST_MS);
     return;
   }
   clearTimeout(idleTimer);
+  clearTimeout(retryTimer); // given up: whoever closes after a failed group has said so
   reply({ kind: 'closed', ...(syncer?.close() ?? { errno: 0, reason: '' }) });
   dispatcher.close();
 };

@@ -18,7 +18,7 @@ import type { Clock } from '../base/clock.js';
 import type { Ino } from '../base/ids.js';
 import { WouldBlock } from '../base/wait.js';
 import type { StoreCounters, TxgOps } from '../store/types.js';
-import type { Buf } from '../vnode/buf.js';
+import { popcount, type Buf } from '../vnode/buf.js';
 import type { NameEntry } from '../vnode/name-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
@@ -69,6 +69,8 @@ export class Txgs implements RoomTaker {
   throttles = 0;
   commitMs = 0;
   walBytes = 0;
+  /** While set: files whose contents have been committed, and how many pages. For the report of an unmount. */
+  tally: { files: Set<Ino>; pages: number } | undefined = undefined;
   readonly #vnodes: VnodeCache;
   readonly #log: TxgLog;
   readonly #port: SyncerPort;
@@ -352,6 +354,10 @@ export class Txgs implements RoomTaker {
       this.committed = group.txg;
       if (group.barrier) this.durable = group.txg;
       this.#sealed = undefined;
+      if (this.tally !== undefined) {
+        for (const { vp } of group.bufs) this.tally.files.add(vp.ino);
+        this.tally.pages += group.frames.length;
+      }
       group.settle(this.#vnodes);
       this.#finishWaiters(this.durable, undefined);
     }
@@ -421,6 +427,19 @@ export class Txgs implements RoomTaker {
     const group = this.#sealed;
     if (group === undefined) return { total: 0, orphaned: 0 };
     return { total: group.frames.length, orphaned: group.orphanedFrames() };
+  }
+
+  /** Inodes with changes that are in no committed group, and how many pages of theirs. */
+  uncommitted(): Map<Ino, number> {
+    const found = new Map<Ino, number>();
+    const add = (ino: Ino, pages: number): void => void found.set(ino, (found.get(ino) ?? 0) + pages);
+    for (const vp of this.#sealed?.vnodes ?? []) add(vp.ino, 0);
+    this.#sealed?.bufs.forEach(({ vp }, i) => add(vp.ino, popcount(this.#sealed?.masks[i] ?? 0)));
+    for (const vp of this.#dirtyVnodes) {
+      add(vp.ino, 0);
+      for (const { dead, dirty } of vp.dirtyBufs ?? []) if (!dead) add(vp.ino, popcount(dirty));
+    }
+    return found;
   }
 
   /** Everything so far: what a {@link barrier} must wait for. */

@@ -106,6 +106,31 @@ export class FileSystem implements api.Vfs {
     return { orphans: orphans.length };
   }
 
+  /**
+   * Read-only, or not, from now on. Making it read-only: `done` hears when everything is committed; EBUSY if a file is open for
+   * writing, with nothing changed. (mount_update with MNT_RDONLY, sys/kern/vfs_syscalls.c)
+   */
+  setReadOnly(readOnly: boolean, done: api.Done): void {
+    const { mount, state } = this;
+    if (this.unmounting) return done(fsError('EBUSY', 'an unmount is in progress'));
+    if (!readOnly) {
+      mount.flag &= ~MNT_RDONLY;
+      if (mount.bioOps === undefined) {
+        mount.bioOps = this.#bioOps;
+        state.vnodes.bioOps.addBioOps(mount.bioOps);
+      }
+      return done(undefined);
+    }
+    for (const { writes, vp } of state.handles.values())
+      if (writes && (vp.flag & VFlag.VRECLAIMED) === 0) return done(fsError('EBUSY', 'open for writing'));
+    const before = mount.flag;
+    mount.flag |= MNT_RDONLY;
+    state.vnodes.bioOps.bioOpsSync(mount, (error) => {
+      if (error !== undefined) mount.flag = before;
+      done(error);
+    });
+  }
+
   readonly #bioOps: BioOps = {
     ioSync: (_mp, done) => this.state.txgs.barrier(this.state.txgs.latest, done),
   };
@@ -116,6 +141,10 @@ export class FileSystem implements api.Vfs {
    */
   beginUnmount(): void {
     this.state.vnodes.mountlist.mountlistInterlock(unmountBegin, this.mount);
+  }
+
+  get unmounting(): boolean {
+    return (this.mount.kernFlag & MNTK_UNMOUNT) !== 0;
   }
 
   /** The kernel has let go of the mount: it remembers no inode of it. */
@@ -306,13 +335,19 @@ export class FileSystem implements api.Vfs {
 
   write(
     _caller: api.Caller,
-    _ino: Ino,
+    ino: Ino,
     fh: Fh,
     offset: number,
     data: Uint8Array,
     flags: api.WriteFlags,
   ): number {
-    return openOps.write(this.state, fh, offset, data, flags);
+    try {
+      return openOps.write(this.state, fh, offset, data, flags);
+    } catch (error) {
+      if (flags.fromCache && error instanceof FsError)
+        this.state.refusedWrites.add(ino, data.length, error.errno);
+      throw error;
+    }
   }
 
   fallocate(caller: api.Caller, _ino: Ino, fh: Fh, mode: number, offset: number, length: number): void {

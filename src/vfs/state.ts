@@ -5,6 +5,7 @@
  * then changes, which may not
  * fail. So an operation is in one transaction group wholly, or has not happened.
  */
+import { RefusedWrites } from './losses.js';
 import type { Clock } from '../base/clock.js';
 import { fsError } from '../base/errno.js';
 import { asIno, type Fh, type Ino } from '../base/ids.js';
@@ -66,6 +67,7 @@ export class FsState {
   readonly pagesMax: number;
   readonly inodesMax: number;
   readonly handles = new Map<Fh, Handle>();
+  readonly refusedWrites = new RefusedWrites();
   #nextFh = 1;
 
   constructor(

@@ -110,7 +110,7 @@ void t.test('a busy mount says who, and goes on', async (t) => {
   const child = await hold();
   t.match(vnodefs('umount', m), {
     code: ExitCode.BUSY,
-    err: new RegExp(`end sleep \\(pid ${child.pid}, cwd ${m}\\)`),
+    err: new RegExp(`end sleep \\(pid ${child.pid} of root, cwd ${m}\\)`),
   });
   t.match(sh(`echo x >${m}/x && cat ${m}/x`), { code: 0, out: 'x\n' });
   child.kill('SIGKILL');

@@ -63,12 +63,18 @@ loop.run(() => {
     const received: { message: ToDispatcher } | undefined = receiveMessageOnPort(main);
     if (received === undefined) return;
     const { message } = received;
+    if (message.kind === 'ping') {
+      say({ kind: 'pong', task: '' });
+      continue;
+    }
     const { mount } = message;
     if (message.kind === 'add') add(mount, message.config.deviceFd);
     const known = mounts.get(mount);
     if (known === undefined) continue;
     if (message.kind === 'status') say(status(mount, message.id, known.session, known.vfs));
     else if (message.kind === 'sync') say({ kind: 'synced', mount, id: message.id, errno: 0, reason: '' });
+    else if (message.kind === 'close')
+      say({ kind: 'closed', mount, id: message.id, closed: { done: true, paths: [], trouble: '' } });
     else if (message.kind === 'finish') {
       asked.add(mount);
       known.session.end('aborted');

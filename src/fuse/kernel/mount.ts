@@ -19,6 +19,7 @@ import {
   MS_NOEXEC,
   MS_NOSUID,
   MS_RDONLY,
+  MS_REMOUNT,
   O_CLOEXEC,
   O_NONBLOCK,
   O_RDWR,
@@ -83,6 +84,22 @@ const mountpointOf = (path: string): string => {
   }
 };
 
+type FlagOptions = Pick<MountOptions, 'readOnly' | 'nosuid' | 'nodev' | 'noexec' | 'noatime'>;
+
+const flagBits = ({ readOnly, nosuid, nodev, noexec, noatime }: FlagOptions): number =>
+  (readOnly ? MS_RDONLY : 0) |
+  (nosuid ? MS_NOSUID : 0) |
+  (nodev ? MS_NODEV : 0) |
+  (noexec ? MS_NOEXEC : 0) |
+  (noatime ? MS_NOATIME : 0);
+
+/**
+ * Changes the flags of a mount, all of them. 0 or the errno: EBUSY when it is to become read-only and files are open for writing.
+ * Root only. Asynchronous, since the kernel may write cached pages back to the daemon before it returns.
+ */
+export const remountKernel = (mountpoint: string, options: FlagOptions): Promise<number> =>
+  syscalls().mountAsync('none', mountpoint, TYPE, MS_REMOUNT | flagBits(options), '');
+
 const mountAsRoot = (options: MountOptions, mountpoint: string): number => {
   const sys = syscalls();
   const fd = sys.open(DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK, 0);
@@ -90,13 +107,7 @@ const mountAsRoot = (options: MountOptions, mountpoint: string): number => {
   const data = [`fd=${fd}`, 'rootmode=40000', 'user_id=0', 'group_id=0', 'default_permissions'];
   if (options.allowOther) data.push('allow_other');
   if (options.maxReadBytes !== undefined) data.push(`max_read=${options.maxReadBytes}`);
-  const flags =
-    (options.readOnly ? MS_RDONLY : 0) |
-    (options.nosuid ? MS_NOSUID : 0) |
-    (options.nodev ? MS_NODEV : 0) |
-    (options.noexec ? MS_NOEXEC : 0) |
-    (options.noatime ? MS_NOATIME : 0);
-  if (sys.mount(options.fsname, mountpoint, TYPE, flags, data.join(',')) !== 0) {
+  if (sys.mount(options.fsname, mountpoint, TYPE, flagBits(options), data.join(',')) !== 0) {
     const errno = sys.errno();
     sys.close(fd);
     throw mountCallError(errno, mountpoint);

@@ -58,6 +58,8 @@ const contextOf = ({ host, store, runtimeDir }: Fakes, output: Run): CliContext 
     probe: () => Promise.resolve({ state: 'alive' }),
     detach: () => Promise.resolve({ outcome: 'done' }),
     flush: () => Promise.resolve(''),
+    holders: () => [],
+    abort: () => false,
     ...host,
   },
   loadStore: () =>

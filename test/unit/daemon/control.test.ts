@@ -44,6 +44,8 @@ void t.test('questions and answers', async (t) => {
     status: () => Promise.resolve(STATUS),
     sync: () => Promise.reject(new Failure('general', 'disk full')),
     end: () => ended,
+    unmount: () => Promise.reject(new Failure('busy', 'in use')),
+    remount: () => Promise.reject(new Failure('busy', 'in use')),
     join: (args) => Promise.reject(new Failure('usage', `not ${JSON.stringify(args)}`)),
   });
   await server.listen(path);
@@ -69,7 +71,14 @@ void t.test('questions and answers', async (t) => {
 
 void t.test('a daemon that does not answer, and one that goes away', async (t) => {
   const path = socketPath(t);
-  const server = new ControlServer({ status: never, sync: never, end: never, join: never });
+  const server = new ControlServer({
+    status: never,
+    sync: never,
+    end: never,
+    join: never,
+    unmount: never,
+    remount: never,
+  });
   await server.listen(path);
   await t.rejects(askOnce(path, 'status', 50), { kind: 'timed-out', message: /within 0.05 s/ });
   const client = await ControlClient.open(path, 1000);

@@ -1,4 +1,5 @@
 /** The life of a mount, with fakes for everything below and short limits. */
+import type { Holder } from '../../../src/daemon/holders.js';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import t from 'tap';
 import { Failure } from '../../../src/daemon/failure.js';
@@ -10,7 +11,7 @@ import { MountService } from '../../../src/daemon/service.js';
 import { defaultFlags, defaultTuning } from '../../../src/daemon/settings.js';
 import { DaemonThreads } from '../../../src/daemon/threads.js';
 
-const LIMITS = { readyMs: 300, stopMs: 300, detachMs: 100, noticeMs: 30 };
+const LIMITS = { readyMs: 300, stopMs: 300, noticeMs: 30 };
 const MOUNT: MountEntry = {
   mountId: 1,
   device: '0:77',
@@ -27,10 +28,13 @@ interface Script {
   onStart?: FromDispatcher | undefined;
   detach?: (lazy: boolean) => Detached;
   claim?: () => never;
+  holders?: Holder[];
 }
 
 const good = (message: ToDispatcher, say: (message: FromDispatcher) => void): void => {
   if (message.kind === 'sync') say({ kind: 'synced', mount: 1, id: message.id, errno: 0, reason: '' });
+  if (message.kind === 'close')
+    say({ kind: 'closed', mount: 1, id: message.id, closed: { done: true, paths: ['w'], trouble: '' } });
   if (message.kind === 'finish') say({ kind: 'finished', mount: 1, errno: 0, reason: '', cause: 'asked' });
 };
 
@@ -49,6 +53,8 @@ const setUp = (script: Script) => {
       if (detached.outcome === 'done') mounted = false;
       return Promise.resolve(detached);
     },
+    holders: () => script.holders ?? [],
+    abort: () => false,
     flush: () => {
       events.push('flush');
       return Promise.resolve('');
@@ -74,6 +80,7 @@ const setUp = (script: Script) => {
         return { deviceFd: 9 };
       },
       settled: () => undefined,
+      remount: () => Promise.resolve('done' as const),
     },
     system: {
       eventfd: () => 8,
@@ -89,13 +96,14 @@ const setUp = (script: Script) => {
       port2.on('message', (message: ToDispatcher) => {
         if (message.kind === 'add') start();
         else if (message.kind === 'drop') port2.close();
-        else events.push(message.kind);
+        else if (message.kind !== 'tally') events.push(message.kind);
         (script.dispatcher ?? good)(message, say);
       });
       return port1;
     },
     startSyncer: () => ({
       dispatcher: new MessageChannel().port1,
+      ended: Promise.resolve(),
       stop: () => {
         events.push('syncer ended');
         return Promise.resolve();
@@ -179,20 +187,66 @@ void t.test('a start that fails leaves nothing', async (t) => {
   await started;
 });
 
-void t.test('SIGTERM: detached, then the dispatcher is told', async (t) => {
+const WRITER: Holder = {
+  pid: 7,
+  command: 'w',
+  uid: 0,
+  user: 'root',
+  uses: [{ use: 'writing', path: '/m/w' }],
+};
+const READER: Holder = { ...WRITER, pid: 8, uses: [{ use: 'reading', path: '/m/r' }] };
+/** Reads what somebody writes. */
+const BOTH: Holder = { ...WRITER, pid: 9, uses: [{ use: 'reading', path: '/m/w' }] };
+const CLOSE = ['flush', 'close'];
+const END = ['lazy detach: done', 'finish', 'release'];
+
+void t.test('SIGTERM: write-close, detach, finish', async (t) => {
   const { service, events } = setUp({});
   await service.start();
   await service.stop('SIGTERM');
   t.match(await service.ended, { exitCode: 0 });
-  t.strictSame(events, ['detach: done', 'finish', 'release']);
+  t.strictSame(events, [...CLOSE, ...END]);
 });
 
-void t.test('SIGTERM while busy: write back, sync, detach lazily, finish', async (t) => {
-  const { service, events } = setUp({ detach: (lazy) => ({ outcome: lazy ? 'done' : 'busy' }) });
+void t.test('SIGTERM: readers have a while, then it is forced', async (t) => {
+  const { service, events } = setUp({ holders: [WRITER, READER] });
   await service.start();
   await service.stop('SIGTERM');
   t.match(await service.ended, { exitCode: 0 });
-  t.strictSame(events, ['detach: busy', 'flush', 'sync', 'lazy detach: done', 'finish', 'release']);
+  t.strictSame(events, [...CLOSE, 'close', ...END]);
+});
+
+void t.test('plain, write-close and force', async (t) => {
+  const busy = setUp({
+    detach: (lazy) => ({ outcome: lazy ? 'done' : 'busy' }),
+    holders: [WRITER, READER, BOTH],
+  });
+  await busy.service.start();
+  const refused = await busy.service.unmount({ mode: 'plain', timeoutMs: 1000 });
+  t.match(refused, { outcome: 'busy', holders: [{ pid: 7 }, { pid: 8 }, { pid: 9 }], cutOff: [] });
+  t.strictSame(busy.events, ['detach: busy']);
+  const readOnly = await busy.service.unmount({ mode: 'write-close', timeoutMs: 1000 });
+  t.match(readOnly, { outcome: 'read-only', holders: [{ pid: 8 }], cutOff: [{ pid: 7 }, { pid: 9 }] });
+  t.ok(busy.isMounted());
+  t.equal(busy.service.state, 'running');
+  const first = busy.service.unmount({ mode: 'write-close', timeoutMs: 1000 });
+  await t.rejects(busy.service.unmount({ mode: 'plain', timeoutMs: 9 }), {
+    kind: 'busy',
+    message: /in progress/,
+  });
+  await first;
+  const forced = await busy.service.unmount({ mode: 'force', timeoutMs: 1000 });
+  t.match(forced, { outcome: 'unmounted', cutOff: [{ pid: 7 }, { pid: 8 }, { pid: 9 }], errno: 0 });
+  t.match(
+    forced.phases.map(({ name }) => name),
+    ['write-back', 'close', 'detach', 'finish'],
+  );
+  t.notOk(busy.isMounted());
+  const deaf = setUp({ dispatcher: () => undefined });
+  await deaf.service.start();
+  const late = await deaf.service.unmount({ mode: 'force', timeoutMs: 300 });
+  t.match(late, { outcome: 'unmounted', errno: 5, reason: /did not finish in time/ });
+  t.match(await deaf.service.ended, { exitCode: 1 });
 });
 
 void t.test('a dispatcher that does not finish: the deadline, or a second signal', async (t) => {

@@ -1,0 +1,319 @@
+/**
+ * One cell of the table of unmounts: somebody uses a mount, the mount is ended in some way, and it is noted what came of it.
+ * Everything touches the mount from other processes, with a time limit.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { constants, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { checkStore } from '../../src/store/fsck.js';
+import { FaultDisk } from '../fault/disk.js';
+import { run, tryRun, until } from '../harness/commands.js';
+import { openCoreTarget } from '../harness/core-target.js';
+import { cli, cliOk, fullSize, mountedDevice, REPOSITORY } from '../harness/mount.js';
+
+export const USERS = [
+  'none',
+  'open-reader',
+  'open-writer',
+  'dirty-pages',
+  'dirty-mmap',
+  'cwd',
+  'executable',
+  'unlinked',
+  'lock-waiter',
+  'stopped-writer',
+  'tight-loop',
+  'disk-full',
+  'store-error',
+  'fsync-in-flight',
+  'second-mount',
+] as const;
+export type User = (typeof USERS)[number];
+
+export const ENDS = ['plain', 'write-close', 'force', 'SIGTERM', 'umount -l', 'SIGKILL'] as const;
+export type End = (typeof ENDS)[number];
+
+export interface Cell {
+  /** Of the command, or of the daemon after a signal; `-` where there is none. */
+  exit: string;
+  /** Of the user's next use: `ok`, `cut off`, `goes on` (it is in a loop, and met no error), an error's name, `-`. */
+  saw: string;
+  /** Whether the daemon ended: `gone`, `stays` (the mount is usable, or a file of it is open), `serves the other`. */
+  daemon: string;
+  /** What must not be: empty. */
+  wrong: string[];
+}
+
+const CLI = join(REPOSITORY, 'bin/vnodefs.js');
+const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
+/** Beyond the deadline of 10 s for a loaded machine: what is tested is that it ends, and that it says so itself. */
+const GONE_MS = 20_000;
+const ANSWER_MS = 20_000;
+const DIRTY_BYTES = fullSize ? 1 << 30 : 24 << 20;
+const RECORD = 4096;
+const LOOPS: readonly User[] = [
+  'tight-loop',
+  'fsync-in-flight',
+  'stopped-writer',
+  'disk-full',
+  'store-error',
+];
+/** How users of the table behave that are a usual one in unusual surroundings. */
+const KIND: Partial<Record<User, string>> = {
+  'stopped-writer': 'tight-loop',
+  'disk-full': 'tight-loop',
+  'store-error': 'tight-loop',
+  'second-mount': 'open-writer',
+};
+
+interface Said {
+  ready?: true;
+  acked?: number;
+  saw?: string;
+  closed?: string;
+}
+
+class MountUser {
+  readonly child: ChildProcess;
+  acked = 0;
+  saw: string | undefined;
+  closed: string | undefined;
+  ready = false;
+
+  constructor(kind: string, directory: string) {
+    this.child = spawn(process.execPath, [USER, kind, directory, String(DIRTY_BYTES)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
+    const { stdout, stdin } = this.child;
+    stdin?.on('error', () => undefined);
+    if (stdout !== null)
+      createInterface({ input: stdout }).on('line', (line) => this.#take(JSON.parse(line) as Said));
+  }
+
+  #take({ ready, acked, saw, closed }: Said): void {
+    if (ready) this.ready = true;
+    if (acked !== undefined) this.acked = acked;
+    this.saw ??= saw;
+    this.closed ??= closed;
+  }
+
+  /** Its next use, where it waits to be told. */
+  use(): void {
+    this.child.stdin?.write('use\n');
+  }
+
+  async end(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const gone = once(this.child, 'exit');
+    this.child.stdin?.end();
+    this.child.kill('SIGCONT');
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), LOOPS.length > 0 ? 300 : 0);
+    await gone;
+    clearTimeout(timer);
+  }
+}
+
+/** A store with a file to read and a log, made once and copied for each cell. */
+export const makeTemplate = async (directory: string): Promise<string> => {
+  const store = join(directory, 'template.db');
+  cliOk(['mkfs', store]);
+  const target = await openCoreTarget({ store });
+  for (const [name, bytes] of [
+    ['seed', 4 << 20],
+    ['log', RECORD],
+  ] as const) {
+    const fd = target.client.open(name, constants.O_CREAT | constants.O_WRONLY);
+    for (let at = 0; at < bytes; at += 1 << 16)
+      target.client.write(fd, Buffer.alloc(Math.min(bytes, 1 << 16), 's'), at);
+    target.client.close(fd);
+  }
+  target.close();
+  return store;
+};
+
+class Scene {
+  readonly user: User;
+  readonly base: string;
+  readonly mnt: string;
+  store: string;
+  daemon!: ChildProcess;
+  disk: FaultDisk | undefined;
+  mountUser: MountUser | undefined;
+  readonly wrong: string[] = [];
+
+  constructor(user: User, base: string) {
+    this.user = user;
+    this.base = base;
+    this.mnt = join(base, 'm');
+    this.store = join(base, 's.db');
+    mkdirSync(this.mnt);
+  }
+
+  get other(): string {
+    return join(this.base, 'other');
+  }
+
+  async set(template: string): Promise<void> {
+    if (this.user === 'disk-full') {
+      mkdirSync(join(this.base, 'disk'));
+      run('mount', ['-t', 'tmpfs', '-o', 'size=32M', 'none', join(this.base, 'disk')]);
+      this.store = join(this.base, 'disk/s.db');
+    } else if (this.user === 'store-error') {
+      this.disk = await FaultDisk.start({ base: this.base });
+      this.store = this.disk.store;
+    }
+    copyFileSync(template, this.store);
+    const args = ['mount', this.store, this.mnt, '--foreground', '--json', '--pages', '16MiB'];
+    this.daemon = spawn(process.execPath, [CLI, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
+    if (this.daemon.stdout !== null) await once(createInterface({ input: this.daemon.stdout }), 'line');
+    if (this.user === 'second-mount') {
+      mkdirSync(this.other);
+      cliOk(['mount', join(this.base, 'other.db'), this.other, '--join', this.mnt]);
+    }
+    if (this.user === 'none') return;
+    const mountUser = new MountUser(KIND[this.user] ?? this.user, this.mnt);
+    this.mountUser = mountUser;
+    await until(`the user ${this.user}`, () => mountUser.ready, ANSWER_MS);
+    if (this.user === 'stopped-writer') mountUser.child.kill('SIGSTOP');
+    if (this.user === 'disk-full')
+      tryRun('sh', ['-c', 'cat /dev/zero >"$0"/ballast', join(this.base, 'disk')]);
+    await this.disk?.faults({ op: 'write', file: 'any', kind: 'fail', errno: 'EIO' });
+    if (this.user === 'disk-full' || this.user === 'store-error')
+      await until('the failing store to show', () => mountUser.saw !== undefined, ANSWER_MS);
+  }
+
+  get gone(): boolean {
+    return this.daemon.exitCode !== null || this.daemon.signalCode !== null;
+  }
+
+  /** Ends the mount; returns the exit code that tells of it. */
+  async end(how: End): Promise<string> {
+    const options = { plain: [], 'write-close': ['--write-close'], force: ['--force'] } as const;
+    switch (how) {
+      case 'SIGTERM':
+      case 'SIGKILL':
+        this.daemon.kill(how);
+        await this.#awaitDaemon();
+        return this.daemon.exitCode === null ? '-' : String(this.daemon.exitCode);
+      case 'umount -l':
+        return String(tryRun('umount', ['-l', this.mnt], { timeoutMs: ANSWER_MS }).status);
+      default: {
+        const args = ['umount', this.mnt, '--json', ...options[how]];
+        const child = spawn(process.execPath, [CLI, ...args], {
+          stdio: ['ignore', 'ignore', 'ignore'],
+          env: { ...process.env, NODE_OPTIONS: '' },
+          timeout: 90_000,
+        });
+        const [code] = (await once(child, 'exit')) as [number | null];
+        return String(code);
+      }
+    }
+  }
+
+  async #awaitDaemon(): Promise<void> {
+    await until('the end of the daemon', () => this.gone, GONE_MS).catch((error: unknown) => {
+      this.wrong.push(String(error));
+      this.daemon.kill('SIGKILL');
+    });
+  }
+
+  async see(): Promise<string> {
+    const { mountUser, user } = this;
+    if (mountUser === undefined) return '-';
+    mountUser.child.kill('SIGCONT');
+    const loops = LOOPS.includes(user);
+    if (!loops) mountUser.use();
+    const sees = (): boolean =>
+      mountUser.saw !== undefined && (mountUser.closed !== undefined || user === 'cwd');
+    await until('what the user sees', sees, loops ? 1_500 : ANSWER_MS).catch(() => undefined);
+    if (mountUser.saw === undefined) {
+      if (!loops) this.wrong.push('the user is blocked');
+      return loops ? 'goes on' : 'blocked';
+    }
+    if (mountUser.closed !== undefined && mountUser.closed !== 'ok' && !loops)
+      this.wrong.push(`close: ${mountUser.closed}`);
+    return mountUser.saw;
+  }
+
+  /** Whatever is left ends in order; then the store must be clean, with everything that was acknowledged. */
+  async settle(how: End): Promise<void> {
+    await this.mountUser?.end();
+    if (this.user === 'disk-full') rmSync(join(this.base, 'disk/ballast'), { force: true });
+    await this.disk?.faults();
+    for (const mountpoint of [this.other, this.mnt]) {
+      if (mountedDevice(mountpoint) === undefined) continue;
+      const { status, stderr } = cli(['umount', mountpoint], { timeoutMs: 60_000 });
+      if (status !== 0 && !(status === 1 && this.isFaulty))
+        this.wrong.push(`umount at the end: ${status} ${stderr}`);
+    }
+    await this.#awaitDaemon();
+    if (mountedDevice(this.mnt) !== undefined) this.wrong.push('still mounted');
+    const { findings } = checkStore(this.store);
+    if (findings.length > 0) this.wrong.push(`fsck: ${JSON.stringify(findings.slice(0, 3))}`);
+    await this.#checkLog(how);
+  }
+
+  get isFaulty(): boolean {
+    return this.user === 'disk-full' || this.user === 'store-error';
+  }
+
+  async #checkLog(how: End): Promise<void> {
+    const acked = this.mountUser?.acked ?? 0;
+    if (acked === 0) return;
+    const target = await openCoreTarget({ store: this.store });
+    try {
+      const fd = target.client.open('log', constants.O_RDONLY);
+      const text = target.client.read(fd, 16, (acked - 1) * RECORD).toString();
+      target.client.close(fd);
+      if (!text.startsWith(`${acked - 1} `))
+        this.wrong.push(`${how}: record ${acked - 1} was acknowledged, found "${text}"`);
+    } finally {
+      target.close();
+    }
+  }
+
+  async dispose(): Promise<void> {
+    await this.mountUser?.end();
+    if (!this.gone) this.daemon.kill('SIGKILL');
+    for (const mountpoint of [this.other, this.mnt])
+      if (mountedDevice(mountpoint) !== undefined)
+        tryRun('umount', ['-l', mountpoint], { timeoutMs: 10_000 });
+    await this.disk?.end();
+    if (this.user === 'disk-full') tryRun('umount', ['-l', join(this.base, 'disk')]);
+    rmSync(this.base, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+const CUT = new Set(['EIO', 'ENOTCONN', 'ECONNABORTED', 'EROFS']);
+
+/** Errors that mean the same to whoever meets them depend on a race: the connection may be cut before or after. */
+const tellsOf = (user: User, saw: string): string => (LOOPS.includes(user) && CUT.has(saw) ? 'cut off' : saw);
+
+export const playCell = async (user: User, end: End, template: string): Promise<Cell> => {
+  const scene = new Scene(user, mkdtempSync(join(tmpdir(), 'vnodefs-cell-')));
+  try {
+    await scene.set(template);
+    const exit = await scene.end(end);
+    await sleep(50);
+    const saw = tellsOf(user, await scene.see());
+    const alone = user !== 'second-mount';
+    const isMounted = mountedDevice(scene.mnt) !== undefined;
+    const ends = exit === '0' || exit === '1';
+    if (end !== 'umount -l' && ends && alone)
+      await until('the daemon', () => scene.gone, GONE_MS).catch(() => undefined);
+    const daemon = scene.gone ? 'gone' : !isMounted && !alone ? 'serves the other' : 'stays';
+    await scene.settle(end);
+    return { exit, saw, daemon, wrong: scene.wrong };
+  } finally {
+    await scene.dispose();
+  }
+};
