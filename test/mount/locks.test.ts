@@ -9,15 +9,24 @@ import { mountStore } from '../harness/mount.js';
 
 /** A perl program with fcntl locks: `lock(fd, command, type)`; struct flock of 64-bit Linux. */
 const PRELUDE = `
-use strict; use warnings; use Fcntl qw(:flock F_SETLK F_SETLKW F_GETLK F_RDLCK F_WRLCK F_UNLCK);
-use Errno qw(EAGAIN EINTR EACCES);
+use strict; use warnings; use POSIX ();
+use Fcntl qw(:flock F_SETLK F_SETLKW F_WRLCK F_RDLCK); use Errno qw(EAGAIN EINTR EACCES);
 my $file = $ARGV[0];
-my ($OFD_SETLK, $OFD_SETLKW) = (37, 38);
-sub flockStruct { my ($type, $start, $len) = @_; return pack('s s x4 q q i x4', $type, 0, $start, $len, 0); }
-sub lockIt { my ($fh, $cmd, $type, $start, $len) = @_; my $s = flockStruct($type, $start, $len); return fcntl($fh, $cmd, $s) ? 'ok' : ($!{EAGAIN} || $!{EACCES}) ? 'held' : $!{EINTR} ? 'interrupted' : "errno " . ($!+0); }
+my $OFD_SETLK = 37;
+sub failure { $!{EAGAIN} || $!{EACCES} ? 'held' : $!{EINTR} ? 'interrupted' : "errno " . ($! + 0) }
+sub lockIt {
+  my ($fh, $cmd, $type, $start, $len) = @_;
+  my $flock = pack('s s x4 q q i x4', $type, 0, $start, $len, 0);
+  return fcntl($fh, $cmd, $flock) ? 'ok' : failure();
+}
 sub handle { open(my $fh, '+<', $file) or die "open: $!"; return $fh; }
-# Runs a piece in a child; what it returns.
-sub child { my ($work) = @_; my $pid = open(my $pipe, '-|') // die; if (!$pid) { print $work->(); close STDOUT; require POSIX; POSIX::_exit(0); } local $/; my $out = <$pipe>; close $pipe; return $out; }
+# Runs a piece in a child: what it returns.
+sub child {
+  my ($work) = @_;
+  my $pid = open(my $pipe, '-|') // die;
+  if (!$pid) { print $work->(); close STDOUT; POSIX::_exit(0); }
+  local $/; my $out = <$pipe>; close $pipe; return $out;
+}
 $SIG{ALRM} = sub {};
 `;
 
@@ -62,14 +71,17 @@ close $a; print lockIt($b, $OFD_SETLK, F_RDLCK, 5, 1), "\\n";
 
   await ct.test('waiting: granted when the holder ends, EINTR by a signal', (pt) => {
     const program = `
-pipe(my $r, my $w); my $pid = fork();
-if (!$pid) { my $a = handle(); lockIt($a, F_SETLK, F_WRLCK, 0, 0); syswrite($w, 'x'); sleep 2; require POSIX; POSIX::_exit(0); }
-sysread($r, my $x, 1); my $b = handle();
+pipe(my $r, my $w);
+my $pid = fork();
+if (!$pid) {
+  my $a = handle(); lockIt($a, F_SETLK, F_WRLCK, 0, 0); syswrite($w, 'x'); sleep 3; POSIX::_exit(0);
+}
+sysread($r, my $x, 1);
+my $b = handle();
 alarm 1; print lockIt($b, F_SETLKW, F_WRLCK, 0, 0), "\\n"; alarm 0;
-print lockIt($b, F_SETLKW, F_WRLCK, 0, 0), "\\n"; waitpid($pid, 0);
-my $c = handle(); flock($c, LOCK_EX) or die; my $other = fork();
-if (!$other) { my $d = handle(); alarm 1; my $got = flock($d, LOCK_EX); print $got ? "ok" : $!{EINTR} ? "interrupted" : "$!", "\\n"; close STDOUT; require POSIX; POSIX::_exit(0); }
-waitpid($other, 0);
+print lockIt($b, F_SETLKW, F_WRLCK, 0, 0), "\\n";
+my $c = handle(); flock($c, LOCK_EX) or die;
+print child(sub { my $d = handle(); alarm 1; flock($d, LOCK_EX) ? 'ok' : failure() }), "\\n";
 `;
     pt.same(perl(file, program).trim().split('\n'), ['interrupted', 'ok', 'interrupted']);
     pt.end();
