@@ -114,6 +114,7 @@ export class BufCache {
     while (buf.frames.length <= page) buf.frames.push(-1);
     buf.frames[page] = frame;
     buf.valid |= 1 << page;
+    buf.vp.residentPages++;
     return frame;
   }
 
@@ -127,6 +128,7 @@ export class BufCache {
       if ((buf.sealed & bit) === 0) this.pool.free(buf.frames[page]);
       buf.frames[page] = -1;
     }
+    buf.vp.residentPages -= popcount(doomed);
     this.dirtyPages -= popcount(buf.dirty & doomed);
     buf.valid &= ~doomed;
     buf.sealed &= ~doomed;

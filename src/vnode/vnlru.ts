@@ -1,11 +1,20 @@
 /**
- * The recycler, after sys/kern/vfs_mount.c (the form before DragonFly 4: vmightfree, visleaf,
- * vtrytomakegoneable, vlrureclaim,
- * vnlru_proc).
+ * The recycler, after sys/kern/vfs_mount.c (the form before DragonFly 4: vmightfree, visleaf, vtrytomakegoneable,
+ * vlrureclaim, vnlru_proc, vnlru_proc_wait).
  *
- * The kernel's runs as a thread; ours runs in slices between requests, at most {@link SLICE} vnodes examined at
- * a time,
- * so that no request waits long behind it.
+ * The kernel's runs as a thread. Ours runs in slices between requests, each at most {@link SLICE_VNODES} vnodes or
+ * {@link SLICE_MS} long, so that no request waits long behind it; an allocation that finds the budget used up waits for
+ * slices right away.
+ *
+ *   trigger  more than nine tenths of vnodesMax are resident; it goes on until eight tenths are
+ *   pass 0   only what was used once (a walk: stat, readdir)
+ *   pass 1   and what was opened once (a scan of files)
+ *   pass 2   and what was opened more often, if it has few resident pages; DragonFly's ages, see vmightfree
+ *   pass 3   and what has many
+ * A pass that has gone round all queues without freeing anything gives way to the next; a round of four passes without a
+ * free raises `nowhere`, and with it the number of pages that a vnode may have and be freed early.
+ *
+ * INVARIANT: the hand (the syncer vnode) is on the queue of its mount; where it moves, no scan loses its place.
  */
 import { assert } from '../base/assert.js';
 import type { Mount } from './mount.js';
@@ -14,11 +23,15 @@ import { insertAfter, unlinkFromQueue } from './mount-queue.js';
 import type { VnodeCache } from './vnode-cache.js';
 import { VFlag, VType, type Vnode } from './vnode.js';
 
-/** Vnodes examined per slice and mount. */
-const SLICE = 1000;
-
+/** A slice ends after this many vnodes have been looked at, or when this much time has passed. */
+const SLICE_VNODES = 1000;
+const SLICE_MS = 1;
+/** Vnodes freed between two looks at the clock. */
+const CLOCK_EVERY = 32;
 /** After a round that freed nothing. (the tsleep of vnlru_proc) */
 const NOWHERE_REST_MS = 100;
+/** Slices that one allocation waits for at most: what has no end must not hold up a request for ever. */
+const WAIT_SLICES_MAX = 16;
 
 /**
  * A directory is a leaf unless names under it are pinned by a transaction group; other types always are.
@@ -29,12 +42,12 @@ export const visleaf = (vp: Vnode): boolean => vp.dirtyNames === 0;
 /**
  * Whether `vp` might be freed on this pass. Passes 0..3 make ever more eligible: used once, then opened once,
  * then more often;
- * and before the last pass vnodes with more than `pagesTrigger` resident bufs are spared. (vmightfree)
+ * and before the last pass vnodes with more than `pagesTrigger` resident pages are spared. (vmightfree)
  */
 export const vmightfree = (vp: Vnode, pagesTrigger: number, pass: number): boolean => {
   if (vp.flag & (VFlag.VRECLAIMED | VFlag.VXLOCK | VFlag.VSYSTEM)) return false;
   if (vp.useCount !== 0 || vp.holdCount !== 0 || vp.nlink === 0) return false;
-  if (pass < 3 && (vp.bufs?.size ?? 0) > pagesTrigger) return false;
+  if (pass < 3 && vp.residentPages > pagesTrigger) return false;
   switch (vp.flag & (VFlag.VAGE0 | VFlag.VAGE1)) {
     case 0:
       return pass >= 3;
@@ -56,20 +69,30 @@ export const vtrytomakegoneable = (vp: Vnode): boolean =>
   (vp.flag & VFlag.VRECLAIMED) === 0;
 
 export class Vnlru {
-  /** Rounds of four passes that freed nothing: raises the trigger of the next. (vnlru_nowhere) */
+  /** Rounds of four passes, one after the other, that freed nothing: raises the trigger of the next. (vnlru_nowhere) */
   nowhere = 0;
+  /** All such rounds. */
+  nowhereTotal = 0;
   readonly reclaimsByPass = [0, 0, 0, 0];
+  slices = 0;
+  examined = 0;
+  /** The longest time that requests had to wait for one slice. */
   longestSliceMs = 0;
+  /** Allocations that found the budget used up, and how long they waited for the recycler. */
+  waits = 0;
+  waitMs = 0;
   readonly #vnodes: VnodeCache;
   readonly #monotonicMs: () => number;
   #pass = 0;
   #doneInRound = 0;
-  #left = 0;
+  /** Vnodes looked at in this pass since it last freed one. */
+  #fruitless = 0;
   #restUntilMs = 0;
 
   constructor(vnodes: VnodeCache, monotonicMs: () => number) {
     this.#vnodes = vnodes;
     this.#monotonicMs = monotonicMs;
+    vnodes.onFull = () => this.vnlruProcWait();
   }
 
   /** Too many vnodes: more than nine tenths of the budget. (the trigger in vnlru_proc) */
@@ -86,60 +109,95 @@ export class Vnlru {
   runSlice(): number {
     const started = this.#monotonicMs();
     if (started < this.deadlineMs) return 0;
-    const done = this.#vnodes.mountlist.mountlistScan((mp) => this.#vlrureclaim(mp), MNTSCAN_FORWARD);
-    this.#advance(done);
+    this.slices++;
+    const untilMs = started + SLICE_MS;
+    const before = this.examined;
+    const done = this.#vnodes.mountlist.mountlistScan(
+      (mp) => this.#vlrureclaim(mp, untilMs),
+      MNTSCAN_FORWARD,
+    );
+    this.#advance(done, this.examined - before);
     const took = this.#monotonicMs() - started;
     if (took > this.longestSliceMs) this.longestSliceMs = took;
     return done;
   }
 
-  #advance(done: number): void {
-    this.#doneInRound += done;
-    this.reclaimsByPass[this.#pass] += done;
-    if (done > 0) return;
-    // This pass found nothing in its share of the queue: the next one makes more eligible.
-    if (--this.#left > 0) return;
-    this.#left = 10;
-    if (this.#pass < 3) {
-      this.#pass++;
-    } else {
-      if (this.#doneInRound === 0) {
-        this.nowhere++;
-        this.#restUntilMs = this.#monotonicMs() + NOWHERE_REST_MS;
-      } else {
-        this.nowhere = 0;
-      }
-      this.#pass = 0;
-      this.#doneInRound = 0;
+  /**
+   * An allocation has outrun the recycler: slices run until there is room, or a round has shown that there is nothing to
+   * free (all are open, or on their way to the store: then transaction groups hold back whoever makes more). The kernel
+   * sleeps here, a second at most, and then allocates too. (vnlru_proc_wait)
+   */
+  vnlruProcWait(): void {
+    this.waits++;
+    const started = this.#monotonicMs();
+    const target = this.#vnodes.max;
+    const { nowhereTotal } = this;
+    for (let i = 0; i < WAIT_SLICES_MAX && this.#vnodes.count >= target; i++) {
+      if (started < this.#restUntilMs || this.nowhereTotal !== nowhereTotal) break;
+      this.runSlice();
     }
+    this.waitMs += this.#monotonicMs() - started;
   }
 
-  /** Resident bufs a vnode may have and still be freed early: twice the average, more when nothing else gave way. */
-  #trigger(): number {
-    const average = this.#vnodes.bufs.cleanBufs / (this.#vnodes.count + 1);
-    return Math.max(1, average * 2) * (1 + this.nowhere);
+  #advance(done: number, examined: number): void {
+    this.#doneInRound += done;
+    this.reclaimsByPass[this.#pass] += done;
+    if (this.#surplus() <= 0) return this.#newRound();
+    this.#fruitless = done > 0 ? 0 : this.#fruitless + examined;
+    // Not yet round all queues: vlrureclaim takes a tenth of one at a time.
+    if (done > 0 || this.#fruitless <= this.#vnodes.count) return;
+    this.#fruitless = 0;
+    if (this.#pass < 3) {
+      this.#pass++;
+      return;
+    }
+    if (this.#doneInRound === 0) {
+      this.nowhere++;
+      this.nowhereTotal++;
+      this.#restUntilMs = this.#monotonicMs() + NOWHERE_REST_MS;
+    }
+    this.#newRound();
+  }
+
+  #newRound(): void {
+    if (this.#doneInRound > 0) this.nowhere = 0;
+    this.#pass = 0;
+    this.#doneInRound = 0;
+    this.#fruitless = 0;
+  }
+
+  /** Vnodes over eight tenths of the budget. */
+  #surplus(): number {
+    return this.#vnodes.count - Math.floor((this.#vnodes.max * 8) / 10);
+  }
+
+  /** Resident pages that a vnode may have and still be freed before the last pass: twice its share of all, and more
+   * after each round that got nowhere. (trigger, in vlrureclaim) */
+  get trigger(): number {
+    return Math.max(1, Math.floor((this.#vnodes.bufs.pool.size * (this.nowhere + 2)) / this.#vnodes.max));
   }
 
   /**
-   * Examines at most a tenth of the mount's vnodes (and a slice), the syncer vnode moving on as the LRU's hand.
+   * Looks at a tenth of the mount's vnodes at most (and a slice), the syncer vnode moving on as the LRU's hand.
    * (vlrureclaim)
    */
-  #vlrureclaim(mp: Mount): number {
-    let count = Math.min(Math.floor(mp.queueSize / 10) + 1, SLICE);
-    const trigger = this.#trigger();
-    const surplus = this.#vnodes.count - Math.floor((this.#vnodes.max * 8) / 10);
+  #vlrureclaim(mp: Mount, untilMs: number): number {
+    let count = Math.min(Math.floor(mp.queueSize / 10) + 1, SLICE_VNODES);
+    const { trigger } = this;
+    const surplus = this.#surplus();
     let done = 0;
     while (count-- > 0 && done < surplus) {
       const vp = this.#stepHand(mp);
       if (vp === undefined) break;
-      if (vp.type === VType.VNON) continue;
-      if (!vmightfree(vp, trigger, this.#pass)) continue;
+      this.examined++;
+      if (vp.type === VType.VNON || !vmightfree(vp, trigger, this.#pass)) continue;
       vp.flag |= VFlag.VXLOCK;
       if (vtrytomakegoneable(vp)) {
         this.#vnodes.vgone(vp);
         done++;
       }
       vp.flag &= ~VFlag.VXLOCK;
+      if (done % CLOCK_EVERY === CLOCK_EVERY - 1 && this.#monotonicMs() >= untilMs) break;
     }
     return done;
   }

@@ -26,6 +26,8 @@ export class VnodeCache {
   readonly bioOps = new BioOpsList();
   /** Where force-closed vnodes are until their last handle is closed: its operations fail. */
   readonly dummymount: Mount;
+  /** Called by an allocation that finds the budget used up, before it allocates. */
+  onFull: () => void = () => undefined;
   /** desiredvnodes. */
   readonly max: number;
   /** numvnodes: resident vnodes of all mounts. */
@@ -56,9 +58,11 @@ export class VnodeCache {
 
   /**
    * Allocates a vnode: referenced, exclusively locked (VX), on the mount's queue but invisible (VNON).
-   * The caller fills it and calls {@link vxUnlock} (which leaves the reference to it). (getnewvnode)
+   * The caller fills it and calls {@link vxUnlock} (which leaves the reference to it). May free other vnodes, none of them
+   * referenced or held. (getnewvnode)
    */
   getnewvnode(mp: Mount, ino: Ino): Vnode {
+    if (this.count >= this.max) this.onFull();
     const vp = new Vnode(ino);
     vp.flag |= VFlag.VXLOCK;
     vp.useCount = 1;

@@ -147,6 +147,8 @@ export class Vnode implements InodeRecord {
 
   /** Resident bufs by chunk index. */
   bufs: Map<number, Buf> | undefined = undefined;
+  /** Pages valid in them. */
+  residentPages = 0;
   /** Bufs with pages dirty in the open group. */
   dirtyBufs: Buf[] | undefined = undefined;
   /** Of a directory: cached names. */
