@@ -31,6 +31,8 @@ export interface MountReport extends Partial<Omit<DispatcherStatus, 'state'>> {
 }
 
 const ANSWER_MS = 2_000;
+/** A large cache is looked at wholly. */
+const CHECK_MS = 60_000;
 const PAGE_BYTES = 4096;
 
 export const addStatus = (program: Command, context: CliContext): void => {
@@ -38,13 +40,22 @@ export const addStatus = (program: Command, context: CliContext): void => {
     .command('status')
     .description('list the mounts, or show one')
     .argument('[mountpoint]', 'only this one')
+    .option('--check', "check the daemon's bookkeeping; its mounts pause meanwhile")
     .option('--json', 'report as JSON')
-    .action((mountpoint: string | undefined, options: JsonOption) => status(context, mountpoint, options));
+    .action((mountpoint: string | undefined, options: StatusOptions) => status(context, mountpoint, options));
 };
 
-const status = async (context: CliContext, path: string | undefined, options: JsonOption): Promise<void> => {
+interface StatusOptions extends JsonOption {
+  check?: boolean;
+}
+
+const status = async (
+  context: CliContext,
+  path: string | undefined,
+  options: StatusOptions,
+): Promise<void> => {
   const wanted = path === undefined ? undefined : resolveMountPoint(path);
-  const all = await collectReports(context);
+  const all = await collectReports(context, options.check);
   const mounts = wanted === undefined ? all : all.filter(({ mountpoint }) => mountpoint === wanted);
   if (wanted !== undefined && mounts.length === 0)
     throw new Failure('mount', `no vnodefs is mounted on ${wanted}: 'vnodefs status' lists the mounts`);
@@ -55,11 +66,27 @@ const status = async (context: CliContext, path: string | undefined, options: Js
     { mounts },
     wanted === undefined ? lines : lines.concat(formatDetails(mounts)),
   );
+  if (options.check === true) requireSound(mounts);
 };
 
-export const collectReports = async (context: CliContext): Promise<MountReport[]> => {
+/** Throws a Failure if a check found anything, or couldn't be made. */
+const requireSound = (mounts: readonly MountReport[]): void => {
+  for (const { mountpoint, broken, state } of mounts) {
+    if (broken === undefined)
+      throw new Failure('general', `${mountpoint} was not checked: its state is ${state}`);
+    if (broken.length > 0) {
+      const more = broken.length > 1 ? ` (and ${broken.length - 1} more: see --json)` : '';
+      throw new Failure(
+        'general',
+        `the daemon of ${mountpoint} has a bug: ${broken[0]}${more}; unmount soon, then run 'vnodefs fsck'`,
+      );
+    }
+  }
+};
+
+export const collectReports = async (context: CliContext, check = false): Promise<MountReport[]> => {
   const ours = context.host.mounts().filter(isOurs);
-  const mounted = await Promise.all(ours.map((mount) => reportMount(context, mount)));
+  const mounted = await Promise.all(ours.map((mount) => reportMount(context, mount, check)));
   const detached = listEntries(context.here.uid, context.here)
     .filter(({ entry }) => isAlive(entry) && !mounted.some((report) => isSame(report, entry)))
     .map(({ entry }) => fromEntry(entry, 'detached'));
@@ -74,7 +101,7 @@ const fromEntry = (entry: RegistryEntry, state: MountState): MountReport => {
   return { mountpoint, store, pid, transport, transportReason, state, logFile };
 };
 
-const reportMount = async (context: CliContext, mount: MountEntry): Promise<MountReport> => {
+const reportMount = async (context: CliContext, mount: MountEntry, check: boolean): Promise<MountReport> => {
   const { state, registered } = await judge(mount, context.host, context.here);
   if (registered === undefined) {
     const { mountpoint, source: store } = mount;
@@ -84,7 +111,10 @@ const reportMount = async (context: CliContext, mount: MountEntry): Promise<Moun
   const { entry } = registered;
   if (state !== 'live') return fromEntry(entry, state === 'stale' ? 'stale' : 'not-answering');
   try {
-    return { ...fromEntry(entry, 'running'), ...(await askOnce(entry.socket, 'status', ANSWER_MS)) };
+    return {
+      ...fromEntry(entry, 'running'),
+      ...(await askOnce(entry.socket, 'status', check ? CHECK_MS : ANSWER_MS, { check })),
+    };
   } catch {
     return fromEntry(entry, 'not-answering');
   }
@@ -108,7 +138,19 @@ export const formatTable = (mounts: readonly MountReport[]): string[] => {
 
 const formatDetails = (mounts: readonly MountReport[]): string[] =>
   mounts.flatMap(
-    ({ logFile, transport, transportReason, reason, protocol, vnodes, pages, txg, walBytes, handles }) => [
+    ({
+      broken,
+      logFile,
+      transport,
+      transportReason,
+      reason,
+      protocol,
+      vnodes,
+      pages,
+      txg,
+      walBytes,
+      handles,
+    }) => [
       ...(logFile === null ? [] : [`log: ${logFile}`]),
       ...(transportReason === undefined ? [] : [`transport: ${transport} (${transportReason})`]),
       ...(reason ? [`reason: ${reason}`] : []),
@@ -124,6 +166,7 @@ const formatDetails = (mounts: readonly MountReport[]): string[] =>
       ...(txg === undefined
         ? []
         : [`transaction group: ${txg.open} open, ${txg.committed} committed, ${txg.durable} durable`]),
+      ...(broken?.length === 0 ? ['check: all is well'] : []),
       ...(walBytes === undefined ? [] : [`write-ahead log: ${formatSize(walBytes)}`]),
     ],
   );

@@ -27,7 +27,7 @@ export interface ControlRequest {
 
 /** What each operation takes; `undefined`: nothing. */
 export interface ControlArgs {
-  status: undefined;
+  status: { check: boolean } | undefined;
   sync: undefined;
   end: undefined;
   join: MountSettings;

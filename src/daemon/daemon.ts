@@ -103,7 +103,7 @@ export class Daemon {
   #controlOf(service: MountService): ControlServer {
     const asked = service.ended.then(({ errno, reason }): EndResult => ({ errno, reason }));
     return new ControlServer({
-      status: async () => service.status(),
+      status: async (args) => service.status(isCheck(args)),
       sync: async () => service.sync(),
       end: () => asked,
       unmount: async (args) => service.unmount(parseUnmountRequest(args)),
@@ -131,6 +131,9 @@ export class Daemon {
     this.#resolveEnded(this.#exitCode);
   }
 }
+
+const isCheck = (args: unknown): boolean =>
+  typeof args === 'object' && args !== null && 'check' in args && args.check === true;
 
 const entryOf = (
   settings: MountSettings,

@@ -95,8 +95,14 @@ export class MountLink {
     this.#send = send;
   }
 
-  status(): Promise<DispatcherStatus> {
-    return this.#ask((id) => ({ kind: 'status', mount: this.#mount, id })) as Promise<DispatcherStatus>;
+  /** `check`: with what does not hold of the invariants. */
+  status(check = false): Promise<DispatcherStatus> {
+    return this.#ask((id) => ({
+      kind: 'status',
+      mount: this.#mount,
+      id,
+      check,
+    })) as Promise<DispatcherStatus>;
   }
 
   /** A barrier: resolves when everything so far is durable, or with why it is not. */

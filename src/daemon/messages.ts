@@ -58,7 +58,8 @@ export interface MountConfig {
 export type ToDispatcher =
   /** Serve one more. `syncer` (transferred) carries SyncerRequest out, SyncerReply in. Answered by 'ready' or 'refused'. */
   | { kind: 'add'; mount: number; config: MountConfig; syncer: MessagePort }
-  | { kind: 'status'; mount: number; id: number }
+  /** `check`: look at the invariants too. */
+  | { kind: 'status'; mount: number; id: number; check: boolean }
   | { kind: 'sync'; mount: number; id: number }
   /** An unmount begins: what is committed from now on is counted for its report. Not answered. */
   | { kind: 'tally'; mount: number }
@@ -123,4 +124,6 @@ export interface DispatcherStatus {
   requests: Record<string, number>;
   /** Free-form counters: hits, misses, reclaims, throttles, errors, … */
   counters: Record<string, number>;
+  /** If asked for: what does not hold of the invariants, one sentence each. */
+  broken?: string[];
 }

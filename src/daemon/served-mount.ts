@@ -18,6 +18,7 @@ import type { SyncerReply } from '../syncer/messages.js';
 import type { TransportCapabilities } from '../vfs/capabilities.js';
 import { Core } from '../vfs/core.js';
 import { closeFiles, type ClosedFiles } from '../vfs/force-close.js';
+import { checkInvariants } from '../vfs/invariants.js';
 import { lossesOf } from '../vfs/losses.js';
 import type { Shared } from '../vfs/shared.js';
 import { PAGE_BYTES } from '../store/types.js';
@@ -153,6 +154,7 @@ export class ServedMount<S extends ServedSession> {
           this.#protocol,
           this.#phase !== 'serving',
         );
+        if (request.check) status.broken = checkInvariants(this.#core.vnodes);
         this.#say({ kind: 'status', mount: this.id, id: request.id, status });
         return;
       }

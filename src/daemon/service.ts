@@ -124,8 +124,8 @@ export class MountService {
   }
 
   /** Rejects with a Failure once the mount has ended. */
-  status(): Promise<DispatcherStatus> {
-    return this.#running().status();
+  status(check = false): Promise<DispatcherStatus> {
+    return this.#running().status(check);
   }
 
   sync(): Promise<EndResult> {

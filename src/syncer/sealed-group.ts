@@ -51,15 +51,15 @@ export class SealedGroup {
   }
 
   /** Frames that were replaced or dropped since: only this group knows them. */
-  orphanedFrames(): number {
-    let orphaned = 0;
+  orphanedFrames(): number[] {
+    const orphaned: number[] = [];
     let next = 0;
     for (let i = 0; i < this.bufs.length; i++) {
       const { sealed, frames } = this.bufs[i];
       for (let rest = this.masks[i]; rest !== 0; rest &= rest - 1) {
         const page = lowestBit(rest);
         const frame = this.frames[next++];
-        if (((sealed >>> page) & 1) === 0 || frames[page] !== frame) orphaned++;
+        if (((sealed >>> page) & 1) === 0 || frames[page] !== frame) orphaned.push(frame);
       }
     }
     return orphaned;

@@ -19,6 +19,7 @@ import type { Ino } from '../base/ids.js';
 import { WouldBlock } from '../base/wait.js';
 import type { StoreCounters, TxgOps } from '../store/types.js';
 import { popcount, type Buf } from '../vnode/buf.js';
+import type { MountAudit } from '../vnode/mount.js';
 import type { NameEntry } from '../vnode/name-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
@@ -154,6 +155,7 @@ export class Txgs implements RoomTaker {
     if (!crowded) return;
     this.#room.press();
     this.throttles++;
+    this.#room.throttle(this.#clock.monotonicMs());
     throw new WouldBlock(this.#room.made);
   }
 
@@ -362,7 +364,7 @@ export class Txgs implements RoomTaker {
       this.#finishWaiters(this.durable, undefined);
     }
     this.poll();
-    this.#room.made.wakeAll();
+    this.#room.wake(this.#clock.monotonicMs());
   }
 
   #finishWaiters(upTo: number, error: FsError | undefined): void {
@@ -395,7 +397,7 @@ export class Txgs implements RoomTaker {
    * ended: the frames of a sealed group are free from now on.
    */
   abandon(): void {
-    this.#room.remove(this);
+    this.#room.remove(this, this.#clock.monotonicMs());
     this.failing ??= { errno: Errno.EIO, reason: 'the mount has ended' };
     this.#finishWaiters(Infinity, new FsError(Errno.EIO, 'the mount has ended'));
     this.#sealed?.settle(this.#vnodes);
@@ -419,14 +421,29 @@ export class Txgs implements RoomTaker {
     this.#changed = false;
   }
 
-  /**
-   * Frames that the sealed group pins: all of them, and those that no buf shows any more. For the invariant
-   * checker.
-   */
-  sealedFrames(): { total: number; orphaned: number } {
+  /** See {@link MountAudit}. */
+  audit(): MountAudit {
     const group = this.#sealed;
-    if (group === undefined) return { total: 0, orphaned: 0 };
-    return { total: group.frames.length, orphaned: group.orphanedFrames() };
+    const { openId, committed, durable } = this;
+    const wrong: string[] = [];
+    if (durable > committed || committed !== openId - (group === undefined ? 1 : 2))
+      wrong.push(
+        `transaction groups out of order: durable ${durable}, committed ${committed}, open ${openId}`,
+      );
+    for (const entry of this.#dirtyNames)
+      if (entry.dirtyTxg !== openId)
+        wrong.push(`name ${entry.dvp.ino}/${entry.name}: listed, of another group`);
+    for (const { onDirtyList, ino } of this.#dirtyVnodes)
+      if (!onDirtyList) wrong.push(`vnode ${ino}: on the open group's list, unmarked`);
+    const open = new Set(this.#dirtyVnodes);
+    if (open.size !== this.#dirtyVnodes.length) wrong.push('a vnode is listed twice');
+    return {
+      open,
+      sealed: new Set(group?.vnodes ?? []),
+      sealedFrames: group?.frames.length ?? 0,
+      orphanedFrames: group?.orphanedFrames() ?? [],
+      wrong,
+    };
   }
 
   /** Inodes with changes that are in no committed group, and how many pages of theirs. */

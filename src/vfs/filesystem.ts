@@ -25,6 +25,7 @@ import type { VnodeCache } from '../vnode/vnode-cache.js';
 import { VFlag, Vnode } from '../vnode/vnode.js';
 import type { Clock } from '../base/clock.js';
 import type * as api from './api.js';
+import { auditFiles } from './audit.js';
 import * as attributes from './attributes.js';
 import { copyFileRange } from './copy.js';
 import * as createOps from './create.js';
@@ -63,6 +64,7 @@ export class FileSystem implements api.Vfs {
       reclaim: (vp) => {
         if (vp.lookupCount > 0 && !vp.removed) options.onReclaim?.(vp);
       },
+      audit: () => auditFiles(this.state),
     });
     this.mount.stat.mntonname = options.mountpoint ?? '';
     vfsSetfsid(this.mount, fsidOfUuid(reader.superblock.uuid));

@@ -27,6 +27,8 @@ export class BufCache {
   hits = 0;
   misses = 0;
   evictions = 0;
+  /** Of these, bufs that had been used again. */
+  hotEvictions = 0;
   #cold = new LruList<Buf>();
   #hot = new LruList<Buf>();
   #stamp = 1;
@@ -90,6 +92,7 @@ export class BufCache {
       const victim = this.#victim();
       if (victim === undefined) return false;
       this.evictions++;
+      if (victim.hot) this.hotEvictions++;
       this.destroy(victim);
     }
     return true;

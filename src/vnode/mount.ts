@@ -46,6 +46,20 @@ export interface MountOps {
   inactive(vp: Vnode): void;
   /** VOP_RECLAIM: the vnode is about to go; its counts are still there. */
   reclaim?(vp: Vnode): void;
+  /** Called by the invariant checker, between operations. */
+  audit(): MountAudit;
+}
+
+/** What a mount's write-back knows, for the invariant checker (vfs/invariants.ts). */
+export interface MountAudit {
+  /** Vnodes on the open group's list, and on the sealed group's. */
+  open: ReadonlySet<Vnode>;
+  sealed: ReadonlySet<Vnode>;
+  /** Frames that the sealed group pins, and those among them that no buf shows any more. */
+  sealedFrames: number;
+  orphanedFrames: readonly number[];
+  /** What else doesn't hold, one sentence each. */
+  wrong: readonly string[];
 }
 
 /** A scan in progress over the mount queue: vmntvnodescan_info. */

@@ -51,10 +51,16 @@ export class NameCache {
   hits = 0;
   negativeHits = 0;
   misses = 0;
+  evictions = 0;
   #lru = new LruList<NameEntry>();
 
   constructor(max: number) {
     this.max = max;
+  }
+
+  /** Entries on the LRU: the clean ones. */
+  get clean(): number {
+    return this.#lru.size;
   }
 
   lookup(dvp: Vnode, name: ByteName): NameEntry | undefined {
@@ -100,7 +106,10 @@ export class NameCache {
   }
 
   #trim(): void {
-    while (this.#lru.size > this.max && this.#lru.head) this.#drop(this.#lru.head);
+    while (this.#lru.size > this.max && this.#lru.head) {
+      this.evictions++;
+      this.#drop(this.#lru.head);
+    }
   }
 
   #drop(entry: NameEntry): void {

@@ -41,6 +41,11 @@ export class PagePool {
     return this.size - this.#freeCount;
   }
 
+  /** The free frames, for the invariant checker. */
+  freeFrames(): Int32Array {
+    return this.#free.subarray(0, this.#freeCount);
+  }
+
   /**
    * Requires freeCount > 0. The frame's bytes are whatever they were. The caller owns the frame until {@link
    * free}.

@@ -46,6 +46,13 @@ export class VnodeCache {
     const dead = {
       loadInode: () => undefined,
       inactive: () => undefined,
+      audit: () => ({
+        open: new Set<Vnode>(),
+        sealed: new Set<Vnode>(),
+        sealedFrames: 0,
+        orphanedFrames: [],
+        wrong: [],
+      }),
     };
     this.dummymount = mountInit(this, this.vfsconf.vfsconfAdd('dummy'), dead, false);
     this.dummymount.flag |= MNT_RDONLY;

@@ -17,6 +17,8 @@ import { VNODEFS_CAPABILITIES } from './mount.js';
 
 export interface CoreTarget {
   client: CoreClient;
+  /** Throws if an invariant is broken. */
+  check(): void;
   close(): void;
 }
 
@@ -35,6 +37,7 @@ export const openCoreTarget = async (options?: TestCoreOptions): Promise<CoreTar
   });
   return {
     client,
+    check: () => core.check(),
     close: () => {
       client.closeAll();
       core.close();

@@ -30,6 +30,8 @@ export interface TestCore {
    * call the wake functions of wait channels and the completion callbacks of barriers.
    */
   advance(): void;
+  /** Throws if an invariant is broken. */
+  check(): void;
   /** Unmounts, checks that no vnode, page, handle or lookup is left behind (throws otherwise), removes the store. */
   close(): void;
 }

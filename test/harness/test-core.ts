@@ -66,7 +66,8 @@ export class InProcessCore {
       noatime: options.noatime ?? false,
       hostFreeBytes: () => options.hostFreeBytes ?? 1 << 30,
     });
-    this.#vfs = options.churn === undefined ? this.core.fs : this.#churning(options.churn);
+    this.#vfs =
+      options.churn === undefined ? this.core.fs : this.#churning(options.churn);
   }
 
   get vfs(): FileSystem {
@@ -126,7 +127,7 @@ export class InProcessCore {
 
   /** Throws if an invariant is broken. */
   check(): void {
-    const wrong = checkInvariants(this.core);
+    const wrong = checkInvariants(this.core.vnodes);
     if (wrong.length > 0) throw new Error(`invariants: ${wrong.join('; ')}`);
   }
 

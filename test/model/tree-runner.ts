@@ -185,8 +185,13 @@ export interface Difference {
 }
 
 let runs = 0;
-/** Replays a log in a fresh directory. */
-export const replay = (fs: PosixClient, log: readonly Op[], wholeEvery = 200): Difference | undefined => {
+/** Replays a log in a fresh directory; `onStep` is called after each operation, and may throw. */
+export const replay = (
+  fs: PosixClient,
+  log: readonly Op[],
+  wholeEvery = 200,
+  onStep: () => void = () => undefined,
+): Difference | undefined => {
   const model = new TreeModel();
   const dir = `${fs.root}/model-${runs++}`;
   fs.mkdir(dir);
@@ -195,6 +200,7 @@ export const replay = (fs: PosixClient, log: readonly Op[], wholeEvery = 200): D
     for (const [index, op] of log.entries()) {
       const wanted = outcome(() => model.apply(op));
       const got = outcome(() => actor.apply(op));
+      onStep();
       if (wanted !== got) return { index, what: `${JSON.stringify(op)}: ${explain(wanted, got)}` };
       if (index % wholeEvery === wholeEvery - 1) {
         const what = compareWhole(model, actor);
@@ -223,10 +229,15 @@ export const shrink = (fs: PosixClient, failing: readonly Op[], budget = 300): O
 };
 
 /** Runs `count` random operations; undefined if model and client agree, otherwise a report with the shrunk log. */
-export const runModel = (fs: PosixClient, seed: number, count: number): string | undefined => {
+export const runModel = (
+  fs: PosixClient,
+  seed: number,
+  count: number,
+  onStep?: () => void,
+): string | undefined => {
   const prng = new Prng(seed);
   const log = Array.from({ length: count }, () => randomOp(prng));
-  const difference = replay(fs, log);
+  const difference = replay(fs, log, undefined, onStep);
   if (!difference) return undefined;
   const shrunk = shrink(fs, log.slice(0, difference.index + 1));
   const again = replay(fs, shrunk, 1);

@@ -1,7 +1,13 @@
 /** A vnode cache without a store: inodes are made up on demand. */
 import { asIno } from '../../../src/base/ids.js';
 import { BufCache } from '../../../src/vnode/buf-cache.js';
-import { type Mount, MNT_RDONLY, vfsUnbusy, type MountOps } from '../../../src/vnode/mount.js';
+import {
+  type Mount,
+  MNT_RDONLY,
+  vfsUnbusy,
+  type MountAudit,
+  type MountOps,
+} from '../../../src/vnode/mount.js';
 import { MNTINS_LAST } from '../../../src/vnode/mount-list.js';
 import { NameCache } from '../../../src/vnode/name-cache.js';
 import { PagePool } from '../../../src/vnode/page-pool.js';
@@ -16,11 +22,20 @@ export const newCache = (max = 1000, pages = 64): VnodeCache => {
   return cache;
 };
 
+const noAudit = (): MountAudit => ({
+  open: new Set(),
+  sealed: new Set(),
+  sealedFrames: 0,
+  orphanedFrames: [],
+  wrong: [],
+});
+
 /** A mount of the type 'test', set up but neither on the list nor released (busyCount 1). */
 export const allocMount = (cache: VnodeCache, name: string, ops: Partial<MountOps> = {}): Mount => {
   const mp = vfsRootmountalloc(cache, 'test', name, {
     loadInode: () => undefined,
     inactive: () => undefined,
+    audit: noAudit,
     ...ops,
   });
   mp.flag &= ~MNT_RDONLY;

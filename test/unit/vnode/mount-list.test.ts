@@ -14,7 +14,7 @@ import { mountFree, vfsRootmountalloc } from '../../../src/vnode/vfs-conf.js';
 import { allocMount, newCache, newMount } from './fixture.js';
 
 const nameOf = (mp: Mount): string => mp.stat.mntfromname;
-const noOps = { loadInode: () => undefined, inactive: () => undefined };
+const noOps = newCache().dummymount.ops;
 
 void t.test('vfs_rootmountalloc: busied, read-only, of a known type', (t) => {
   const cache = newCache();
