@@ -66,8 +66,7 @@ export class InProcessCore {
       noatime: options.noatime ?? false,
       hostFreeBytes: () => options.hostFreeBytes ?? 1 << 30,
     });
-    this.#vfs =
-      options.churn === undefined ? this.core.fs : this.#churning(options.churn);
+    this.#vfs = options.churn === undefined ? this.core.fs : this.#churning(options.churn);
   }
 
   get vfs(): FileSystem {
