@@ -18,7 +18,7 @@ import type { Clock } from '../base/clock.js';
 import type { Ino } from '../base/ids.js';
 import { WouldBlock } from '../base/wait.js';
 import type { StoreCounters, TxgOps } from '../store/types.js';
-import { popcount, type Buf } from '../vnode/buf.js';
+import { lengthOfMask, popcount, type Buf } from '../vnode/buf.js';
 import type { MountAudit } from '../vnode/mount.js';
 import type { NameEntry } from '../vnode/name-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
@@ -335,6 +335,7 @@ export class Txgs implements RoomTaker {
 
   #logBuf(buf: Buf, group: SealedGroup): void {
     assert(buf.sealed === 0, 'sealing a buf that is sealed');
+    buf.rowExtent = Math.max(buf.rowExtent, lengthOfMask(buf.dirty));
     const count = group.takeBuf(buf, this.#pageScratch, this.#frameScratch);
     this.#log.writePages(buf.vp.ino, buf.index, buf.vp.size, this.#pageScratch, this.#frameScratch, count);
   }

@@ -7,7 +7,7 @@
 import { assert } from '../base/assert.js';
 import { fsError } from '../base/errno.js';
 import { PAGE_BYTES } from '../store/types.js';
-import { lowestBit, maskOf, popcount, type Buf } from '../vnode/buf.js';
+import { lengthOfMask, lowestBit, maskOf, popcount, type Buf } from '../vnode/buf.js';
 import type { Vnode } from '../vnode/vnode.js';
 import type { DataSink } from './api.js';
 import { FILE_SIZE_MAX, type FsState } from './state.js';
@@ -212,9 +212,13 @@ const cutChunk = (fs: FsState, vp: Vnode, index: number, inChunk: number): void 
   const keep = Math.ceil(inChunk / PAGE_BYTES);
   fs.bufs.dropPages(buf, ~maskBelow(keep));
   buf.sourceLimit = Math.min(buf.sourceLimit, inChunk);
-  if (buf.extent > keep) {
-    release(fs, vp, buf.extent - keep);
-    buf.extent = keep;
+  buf.rowExtent = Math.min(buf.rowExtent, keep);
+  const extent = Math.max(buf.rowExtent, lengthOfMask(buf.dirty));
+  if (buf.extent > extent) {
+    release(fs, vp, buf.extent - extent);
+    buf.extent = extent;
+    // Those between held zeros: a hole below what was written and is now cut off.
+    fs.bufs.dropPages(buf, ~maskBelow(extent));
   }
   const tail = inChunk % PAGE_BYTES;
   const page = keep - 1;

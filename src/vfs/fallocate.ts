@@ -79,6 +79,7 @@ const allocateRange = (fs: FsState, vp: Vnode, offset: number, end: number): voi
     }
     const buf = bufOf(fs, vp, index);
     buf.extent = extent;
+    buf.rowExtent = extent;
     charge(fs, vp, growth);
     fs.txgs.log.allocate(vp.ino, index, extent);
     fs.txgs.rowLogged(buf);

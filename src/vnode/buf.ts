@@ -33,6 +33,11 @@ export class Buf implements LruNode<Buf> {
    * Pages at or past it that are absent are zeros.
    */
   extent: number;
+  /**
+   * Of that, what the store has or is on its way to it by a log: without the pages dirty in the open group. When those are
+   * cut off again before they are sealed, the store never hears of them, and the extent falls back to this.
+   */
+  rowExtent: number;
   /** The group that brings this chunk's row to the store, while it is not committed; else 0. */
   rowTxg = 0;
   /** Chunk row that holds the bytes of absent pages until group `sourceTxg` is in the store; 0: the chunk's own row. */
@@ -54,6 +59,7 @@ export class Buf implements LruNode<Buf> {
     this.vp = vp;
     this.index = index;
     this.extent = extent;
+    this.rowExtent = extent;
   }
 
   /** Something of it is on its way to the store. */
@@ -61,6 +67,9 @@ export class Buf implements LruNode<Buf> {
     return (this.dirty | this.sealed) !== 0 || this.rowTxg !== 0;
   }
 }
+
+/** Index of the highest set bit, plus 1; 0 for no bit. */
+export const lengthOfMask = (mask: number): number => 32 - Math.clz32(mask);
 
 /** Number of set bits. */
 export const popcount = (mask: number): number => {
