@@ -28,7 +28,8 @@ import type { Capabilities } from './posix-client.js';
 export const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
 const CLI = join(REPOSITORY, 'bin/vnodefs.js');
 const WATCHDOG_SECONDS = process.env['VNODEFS_FULL'] === '1' ? 14_400 : 1800;
-const MOUNT_MS = 30_000;
+/** A busy machine takes long to start a process. */
+const MOUNT_MS = 120_000;
 /** An unmount may have much to write on a slow disk. */
 const UMOUNT_MS = 120_000;
 
