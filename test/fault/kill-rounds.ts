@@ -1,0 +1,52 @@
+/** SIGKILL of the daemon at random moments under a mixed load, then the next mount, fsck and a look at everything. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Prng } from '../../src/base/prng.js';
+import { checkStore } from '../../src/store/fsck.js';
+import { until } from '../harness/commands.js';
+import { cliOk, mountEntries, MountedStore } from '../harness/mount.js';
+import { MixedLoad } from './load.js';
+
+export interface KillOptions {
+  rounds: number;
+  seed: number;
+  onRound?: (round: number, wrong: string[]) => void;
+}
+
+const LOAD_MS = 60_000;
+
+/** Returns what was wrong, with the round's number; empty if nothing. */
+export const killRounds = async ({ rounds, seed, onRound }: KillOptions): Promise<string[]> => {
+  const random = new Prng(seed);
+  // So short an interval that commits fall between any two steps of the load.
+  const args = ['--sync-interval', '0.05'];
+  const mounted = new MountedStore({ args });
+  const all: string[] = [];
+  try {
+    mounted.mount();
+    for (let round = 0; round < rounds; round++) {
+      const dir = join(mounted.mnt, `round-${round}`);
+      const load = new MixedLoad(dir, join(mounted.base, `progress-${round}`));
+      load.start(LOAD_MS);
+      // On a busy machine the programs take long to start.
+      await until('the load to begin', () => load.begun, LOAD_MS);
+      await sleep(random.int(800));
+      await mounted.kill();
+      await load.stop();
+      const wrong = checkStore(mounted.store).findings.map(
+        ({ rule, message }) => `fsck: ${rule}: ${message}`,
+      );
+      cliOk(['mount', mounted.store, mounted.mnt, ...args], { timeoutMs: 60_000 });
+      mounted.pid = mountEntries().find((one) => one.mountpoint === mounted.mnt)?.pid ?? 0;
+      wrong.push(...load.check());
+      onRound?.(round, wrong);
+      all.push(...wrong.map((one) => `round ${round}: ${one}`));
+      rmSync(dir, { recursive: true, force: true });
+    }
+    mounted.fsck();
+  } finally {
+    mounted.dispose();
+  }
+  return all;
+};
