@@ -14,7 +14,7 @@ export interface KillOptions {
   onRound?: (round: number, wrong: string[]) => void;
 }
 
-const LOAD_MS = 60_000;
+const LOAD_MS = 120_000;
 
 /** Returns what was wrong, with the round's number; empty if nothing. */
 export const killRounds = async ({ rounds, seed, onRound }: KillOptions): Promise<string[]> => {
@@ -28,7 +28,7 @@ export const killRounds = async ({ rounds, seed, onRound }: KillOptions): Promis
     for (let round = 0; round < rounds; round++) {
       const dir = join(mounted.mnt, `round-${round}`);
       const load = new MixedLoad(dir, join(mounted.base, `progress-${round}`));
-      load.start(LOAD_MS);
+      load.start(LOAD_MS, true);
       // On a busy machine the programs take long to start.
       await until('the load to begin', () => load.begun, LOAD_MS);
       await sleep(random.int(800));
@@ -37,7 +37,7 @@ export const killRounds = async ({ rounds, seed, onRound }: KillOptions): Promis
       const wrong = checkStore(mounted.store).findings.map(
         ({ rule, message }) => `fsck: ${rule}: ${message}`,
       );
-      cliOk(['mount', mounted.store, mounted.mnt, ...args], { timeoutMs: 60_000 });
+      cliOk(['mount', mounted.store, mounted.mnt, ...args], { timeoutMs: LOAD_MS });
       mounted.pid = mountEntries().find((one) => one.mountpoint === mounted.mnt)?.pid ?? 0;
       wrong.push(...load.check());
       onRound?.(round, wrong);
