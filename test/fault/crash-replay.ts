@@ -43,7 +43,7 @@ export interface ReplayOptions {
 
 export interface ReplayResult {
   name: string;
-  /** Records at which the disk was crashed, images built there, and how many of those were opened: equal ones seldom, to see that they are. */
+  /** Records at which the disk was crashed, images built there, images opened (equal ones seldom, to see that they are). */
   points: number;
   images: number;
   opened: number;

@@ -1,6 +1,6 @@
 /**
- * A mixed load whose result can be checked whatever became of it: four programs, each of which does everything in an order known beforehand,
- * and writes down, outside the mount, how far barriers have confirmed it. Errors (a full or failing disk) are answered by trying again.
+ * A mixed load whose result can be checked whatever became of it: four programs, each of which does everything in an order known
+ * beforehand, and writes down, outside the mount, how far barriers have confirmed it. Errors (a full or failing disk) are answered by trying again.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +9,8 @@ import { type Running, start } from '../harness/commands.js';
 const COMMON = `
 const fs = require('node:fs');
 const nap = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+// ENOENT: it was moved by an attempt before.
+const move = (from, to) => { try { fs.renameSync(from, to); } catch (e) { if (e.code !== 'ENOENT') throw e; } };
 const run = (dir, progress, program) => {
 let errors = 0;
 const again = (work) => {
@@ -69,7 +71,7 @@ const contentOf = ${CONTENT};
 again(() => fs.mkdirSync(dir + '/save'));
 for (let n = 1; ; n++) {
   again(() => put(dir + '/save/doc.new', 'version ' + n + '\\n' + contentOf(n), true));
-  again(() => { try { fs.renameSync(dir + '/save/doc.new', dir + '/save/doc'); } catch (e) { if (e.code !== 'ENOENT') throw e; } });
+  again(() => move(dir + '/save/doc.new', dir + '/save/doc'));
   if (n % 3 === 0) { again(() => syncDir(dir + '/save')); confirm(n); }
   yield;
 }
@@ -83,7 +85,7 @@ confirm(0);
 for (let n = 1; ; n++) {
   const i = n % 20;
   const [from, to] = Math.floor(n / 20) % 2 ? ['two', 'one'] : ['one', 'two'];
-  again(() => { try { fs.renameSync(dir + '/' + from + '/m' + i, dir + '/' + to + '/m' + i); } catch (e) { if (e.code !== 'ENOENT') throw e; } });
+  again(() => move(dir + '/' + from + '/m' + i, dir + '/' + to + '/m' + i));
   if (n % 10 === 0) { again(() => syncDir(dir + '/' + to)); confirm(n); }
   yield;
 }
