@@ -1,6 +1,7 @@
 /**
  * A mixed load whose result can be checked whatever became of it: four programs, each of which does everything in an order known
- * beforehand, and writes down, outside the mount, how far barriers have confirmed it. Errors (a full or failing disk) are answered by trying again.
+ * beforehand, and writes down, outside the mount, how far barriers have confirmed it. Errors (a full or failing disk) are answered
+ * by trying again.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
