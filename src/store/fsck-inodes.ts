@@ -7,7 +7,7 @@
  */
 import Database from 'better-sqlite3';
 import { type FindingSink, type Fix, type FsckProgress, shown } from './fsck-findings.js';
-import { judgeData } from './fsck-data.js';
+import { DataJudge } from './fsck-data.js';
 import {
   BAD_NAME,
   DIR,
@@ -78,12 +78,14 @@ class InodeJudge {
   readonly #sink: FindingSink;
   readonly #from: Gathering;
   readonly #nameAt;
+  readonly #data: DataJudge;
 
   constructor(db: Database.Database, superblock: Superblock, sink: FindingSink, from: Gathering) {
     this.#db = db;
     this.#superblock = superblock;
     this.#sink = sink;
     this.#from = from;
+    this.#data = new DataJudge(db, superblock, sink);
     this.#nameAt = db.prepare('SELECT name FROM dirent WHERE parent = ? AND cookie = ?').pluck();
   }
 
@@ -225,8 +227,7 @@ class InodeJudge {
       }
     }
     if (!this.#from.symlinks.broken) this.#symlink(facts);
-    if (!this.#from.chunks.broken && !this.#from.inline.broken)
-      judgeData(this.#db, this.#superblock, sink, facts);
+    if (!this.#from.chunks.broken && !this.#from.inline.broken) this.#data.judge(facts);
   }
 
   #linked({ ino, inode, names, orphan }: Facts): void {

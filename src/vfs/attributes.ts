@@ -73,6 +73,12 @@ const apply = (fs: FsState, vp: Vnode, changes: SetAttributes): void => {
   });
 };
 
+/**
+ * A time beyond what the store can hold becomes the nearest that it can, as timestamp_truncate does (fs/inode.c). Stored as it came it
+ * would be refused by SQLite, and its whole group with it, again and again.
+ */
+const SEC_MAX = Number.MAX_SAFE_INTEGER;
+
 const setTime = (
   fs: FsState,
   time: TimeChange | undefined,
@@ -80,7 +86,7 @@ const setTime = (
 ): void => {
   if (time === undefined) return;
   if (time === 'now') set(fs.clock.sec, fs.clock.nsec);
-  else set(time.sec, time.nsec);
+  else set(Math.min(SEC_MAX, Math.max(-SEC_MAX, time.sec)), time.nsec);
 };
 
 const chmod = (fs: FsState, vp: Vnode, mode: number): void => {

@@ -130,7 +130,7 @@ export const mknod = (
   rdev: number,
   umask: number,
 ): Vnode => {
-  const typed = (mode & S_IFMT) === 0 ? mode | S_IFREG : mode;
+  const typed = ((mode & S_IFMT) === 0 ? mode | S_IFREG : mode) & 0xffff;
   requireType(typed);
   return makeNode(fs, caller, parent, name, { mode: typed, rdev, umask });
 };

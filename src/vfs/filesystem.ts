@@ -93,11 +93,7 @@ export class FileSystem implements api.Vfs {
     root.flag |= VFlag.VROOT;
     mount.rootVnode = root;
     const orphans = state.options.readOnly ? [] : state.reader.listOrphans();
-    for (const ino of orphans) {
-      const vp = state.vget(ino);
-      vp.lookupCountLost = false;
-      state.vnodes.vrele(vp);
-    }
+    for (const ino of orphans) this.#reap(ino);
     if (!state.options.readOnly) {
       mount.flag &= ~MNT_RDONLY;
       mount.bioOps = this.#bioOps;
@@ -131,6 +127,18 @@ export class FileSystem implements api.Vfs {
       if (error !== undefined) mount.flag = before;
       done(error);
     });
+  }
+
+  /** An orphan that can't be read stays on the list: the rest of a damaged store can be used, and fsck repairs it. */
+  #reap(ino: Ino): void {
+    const { state } = this;
+    try {
+      const vp = state.vget(ino);
+      vp.lookupCountLost = false;
+      state.vnodes.vrele(vp);
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+    }
   }
 
   readonly #bioOps: BioOps = {

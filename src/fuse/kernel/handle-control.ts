@@ -17,6 +17,9 @@ export const succeed: Handler = (_cx, _req, reply) => {
   reply.errno(0);
 };
 
+/** NOTIFY_REPLY answers a NOTIFY_RETRIEVE, which is never sent; being an answer it gets none. */
+export const notifyReply: Handler = (_cx, _req, reply) => reply.none();
+
 export const interrupt: Handler = (cx, req, reply) => {
   reply.none();
   cx.interrupt(req.u64(interruptIn.word.unique));

@@ -41,6 +41,7 @@ const byName: Readonly<Partial<Record<OpcodeName, Handler>>> = {
   INTERRUPT: control.interrupt,
   DESTROY: control.succeed,
   IOCTL: ioctl,
+  NOTIFY_REPLY: control.notifyReply,
   BATCH_FORGET: names.batchForget,
   FALLOCATE: io.fallocate,
   READDIRPLUS: dir.readdirplus,
