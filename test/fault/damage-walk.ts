@@ -45,7 +45,7 @@ export const walkStore = (store: string): Walked => {
   });
   try {
     const walked = new Walk(core.fs, new Uint8Array(pool)).run();
-    walked.wrong.push(...checkInvariants(core));
+    walked.wrong.push(...checkInvariants(core.vnodes));
     return walked;
   } finally {
     core.close();
