@@ -44,7 +44,8 @@ export class DataJudge {
     }
     if (inode.allocPages !== stored) {
       const what = `${inode.allocPages} pages are charged, ${stored} are stored`;
-      sink.value('alloc-pages', ino, what, (m) => m.setInode(ino, { alloc_pages: stored }));
+      const lost = stored < inode.allocPages ? ': what is missing reads as zeros' : '';
+      sink.value('alloc-pages', ino, what, (m) => m.setInode(ino, { alloc_pages: stored }) + lost);
     }
     if ((inode.mode & TYPE_MASK) === FILE) this.#stale(facts);
   }

@@ -18,6 +18,9 @@ const SEEK_DATA = 3;
 const PIECE = 65536;
 const READ_MAX = 1 << 20;
 const ENTRIES_MAX = 100_000;
+const ENXIO = 6;
+const NO_MORE_DATA = -1;
+const UNREADABLE = -2;
 
 export interface Walked {
   /** Path → what is there, without its content. */
@@ -155,6 +158,7 @@ class Walk {
     let whole = true;
     for (let at = 0; at < size && budget > 0;) {
       const start = this.#seek(ino, open.fh, at, path);
+      if (start === UNREADABLE) whole = false;
       if (start < 0) break;
       const length = Math.min(PIECE, size - start);
       const got = this.#try(`${path}: read`, () =>
@@ -181,8 +185,9 @@ class Walk {
       return this.#fs.lseek(ino, fh as never, at, SEEK_DATA);
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
-      if (error.errno !== 6) this.#found.errors.push(`${path}: lseek: errno ${error.errno}`);
-      return -1;
+      if (error.errno === ENXIO) return NO_MORE_DATA;
+      this.#found.errors.push(`${path}: lseek: errno ${error.errno}`);
+      return UNREADABLE;
     }
   }
 
