@@ -4,6 +4,7 @@
  * go of the mount (umount -l, then abort of the FUSE connection) if the test process dies or hangs. Teardown unmounts
  * and throws if the mount or its daemon is still there.
  *
+ * VNODEFS_TEST_TRANSPORT=fuse-native: on that transport.
  * VNODEFS_TARGET=plain: an ordinary directory stands in for the mount and `cp -a` of it for the store, so that the
  * tests themselves can be checked against an oracle.
  */
@@ -23,7 +24,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { type Result, run, type RunOptions, tryRun, until } from './commands.js';
-import type { Capabilities } from './posix-client.js';
+import { kernelCapabilities } from '../../src/fuse/kernel/capabilities.js';
+import type { TransportCapabilities } from '../../src/vfs/capabilities.js';
+import { type Capabilities, capabilitiesOf } from './posix-client.js';
 
 export const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
 const CLI = join(REPOSITORY, 'bin/vnodefs.js');
@@ -34,17 +37,33 @@ const MOUNT_MS = 120_000;
 const UMOUNT_MS = 120_000;
 
 export const onPlainDirectory = process.env['VNODEFS_TARGET'] === 'plain';
+/** Tests of a mount run on this transport; unset: on the one that is chosen by itself. */
+const transport = process.env['VNODEFS_TEST_TRANSPORT'];
+const transportArgs = transport === undefined ? [] : ['--transport', transport];
+
 /** The sizes of the issue instead of those for CI. */
 export const fullSize = process.env['VNODEFS_FULL'] === '1';
 
-/** Of a vnodefs mount, and of the core below it. */
-export const VNODEFS_CAPABILITIES: Capabilities = {
+const OF_EVERY_MOUNT = {
   permissions: true,
   openSpecial: true,
-  orderedCookies: true,
   processes: true,
   directoryLinks: true,
   maxFileBytes: 2 ** 53 - 1,
+};
+
+/** Of a vnodefs mount by the kernel transport, and of the core below it. */
+export const VNODEFS_CAPABILITIES: Capabilities = {
+  ...OF_EVERY_MOUNT,
+  ...capabilitiesOf(kernelCapabilities()),
+};
+
+/** As the mount itself declares them. */
+export const mountCapabilities = (mounted: MountedStore): Capabilities => {
+  if (onPlainDirectory) return VNODEFS_CAPABILITIES;
+  const entry = mountEntries(mounted.as).find(({ mountpoint }) => mountpoint === mounted.mnt);
+  if (entry === undefined) throw new Error(`vnodefs status doesn't list ${mounted.mnt}`);
+  return { ...OF_EVERY_MOUNT, ...capabilitiesOf(entry.capabilities) };
 };
 
 export const cli = (args: readonly string[], options: RunOptions = {}): Result =>
@@ -86,6 +105,8 @@ interface MountEntry {
   store: string;
   pid: number;
   transport: string;
+  transportReason: string;
+  capabilities: TransportCapabilities;
   state: string;
 }
 export const mountEntries = (options: RunOptions = {}): MountEntry[] =>
@@ -164,7 +185,7 @@ export class MountedStore {
     this.#release = () => watchdog.stdin.end('done\n');
     const { args: more = [], join } = this.#options;
     const joined = join === undefined ? [] : ['--join', join.mnt];
-    const args = ['mount', this.store, this.mnt, ...more, ...joined];
+    const args = ['mount', this.store, this.mnt, ...transportArgs, ...more, ...joined];
     const result = cliOk(args, { ...this.as, env: { ...this.as.env, ...this.#options.env } });
     this.printed = result.stdout + result.stderr;
     const entry = mountEntries(this.as).find((one) => one.mountpoint === this.mnt);

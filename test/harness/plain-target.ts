@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, chmodSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RealClient } from './real-client.js';
-import type { PosixClient } from './posix-client.js';
+import { kernelCapabilities } from '../../src/fuse/kernel/capabilities.js';
+import { capabilitiesOf, type PosixClient } from './posix-client.js';
 
 export interface Target {
   client: PosixClient;
@@ -14,6 +15,7 @@ export const openPlainTarget = (): Target => {
   const root = mkdtempSync(join(tmpdir(), 'vnodefs-plain-'));
   chmodSync(root, 0o755);
   const client = new RealClient('plain', root, {
+    ...capabilitiesOf(kernelCapabilities()),
     permissions: true,
     openSpecial: true,
     // ext4 orders a directory by a hash of the name.

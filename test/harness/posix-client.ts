@@ -9,6 +9,7 @@
  * Paths are absolute. A path or name that isn't UTF-8 is a Buffer.
  */
 import { constants } from 'node:fs';
+import type { TransportCapabilities } from '../../src/vfs/capabilities.js';
 
 export type Path = string | Buffer;
 export type TargetName = 'plain' | 'mount' | 'core';
@@ -111,7 +112,49 @@ export interface Capabilities {
   processes: boolean;
   /** Bytes of the largest file: EFBIG beyond. */
   maxFileBytes: number;
+  /** New files belong to who makes them, whoever mounted. */
+  callers: boolean;
+  /** Times are told and shown in nanoseconds. */
+  exactTimes: boolean;
+  /** The others: see {@link TransportCapabilities}. */
+  timesBeforeEpoch: boolean;
+  singleTimes: boolean;
+  byteNames: boolean;
+  linkedNames: boolean;
+  unlinkedParents: boolean;
+  acls: boolean;
+  holes: boolean;
+  fallocate: boolean;
+  copyRange: boolean;
+  tmpfile: boolean;
+  renameFlags: boolean;
+  ioctls: boolean;
 }
+
+/** What a transport's own declaration means for the suite. */
+export const capabilitiesOf = (transport: TransportCapabilities): Omit<Capabilities, OfTarget> => {
+  const { timesBeforeEpoch, singleTimes, byteNames, linkedNames, unlinkedParents } = transport;
+  const { acls, holes, fallocate, copyRange, tmpfile, renameFlags, ioctls } = transport;
+  return {
+    callers: transport.newFileOwner === 'caller',
+    exactTimes: transport.timeStepNs === 1,
+    orderedCookies: transport.stableCookies,
+    timesBeforeEpoch,
+    singleTimes,
+    byteNames,
+    linkedNames,
+    unlinkedParents,
+    acls,
+    holes,
+    fallocate,
+    copyRange,
+    tmpfile,
+    renameFlags,
+    ioctls,
+  };
+};
+/** Those that have nothing to do with the transport. */
+type OfTarget = 'permissions' | 'processes' | 'openSpecial' | 'directoryLinks' | 'maxFileBytes';
 
 export interface PosixClient {
   readonly target: TargetName;

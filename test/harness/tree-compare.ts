@@ -6,7 +6,8 @@
  */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
-import { at, errorCode, O, type Path, type PosixClient, S, SEEK_DATA } from './posix-client.js';
+import { kernelCapabilities } from '../../src/fuse/kernel/capabilities.js';
+import { at, capabilitiesOf, errorCode, O, type Path, type PosixClient, S, SEEK_DATA } from './posix-client.js';
 import { RealClient } from './real-client.js';
 
 const DIFFERENCES_MAX = 40;
@@ -15,6 +16,7 @@ const READ_BYTES = 1 << 20;
 const ZERO_BLOCK = Buffer.alloc(BLOCK);
 
 const posix: PosixClient = new RealClient('plain', '/', {
+  ...capabilitiesOf(kernelCapabilities()),
   permissions: true,
   openSpecial: true,
   orderedCookies: false,

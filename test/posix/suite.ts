@@ -21,7 +21,7 @@ type Flag = { [K in keyof Capabilities]: Capabilities[K] extends boolean ? K : n
 export interface PosixCase {
   name: string;
   /** Skipped, saying so, on a target without this. */
-  needs?: Flag;
+  needs?: Flag | readonly Flag[];
   /** Skipped on these targets, for the reason given. */
   not?: Partial<Record<PosixClient['target'], string>>;
   run(c: CaseContext): void;
@@ -124,7 +124,8 @@ const removeTree = (fs: PosixClient, path: Path): void => {
 const skipReason = (one: PosixCase, fs: PosixClient): string | false => {
   const reason = one.not?.[fs.target];
   if (reason !== undefined) return reason;
-  return one.needs !== undefined && !fs.capabilities[one.needs] ? `${fs.target} lacks ${one.needs}` : false;
+  const missing = [one.needs ?? []].flat().filter((flag) => !fs.capabilities[flag]);
+  return missing.length > 0 ? `${fs.target} lacks ${missing.join(', ')}` : false;
 };
 
 /** Runs every family against the target. Environment: VNODEFS_CASE=text runs only cases whose name contains it. */

@@ -75,6 +75,7 @@ export const directoryCases: Family = {
     },
     {
       name: 'a removed directory that is open: nlink 0, listing it is ENOENT, a new one of its name is another',
+      needs: 'unlinkedParents',
       run(c) {
         c.fs.mkdir(c.p('d'));
         withFd(c, c.p('d'), O.RDONLY | O.DIRECTORY, (fd) => {
@@ -119,6 +120,7 @@ export const directoryCases: Family = {
     },
     {
       name: 'names are bytes: not UTF-8, control characters, every byte but / and NUL',
+      needs: 'byteNames',
       run(c) {
         const odd = [Buffer.of(0xff, 0xfe, 0x80), Buffer.from('é'), Buffer.of(0xc3), Buffer.from('e\u0301')];
         for (let b = 1; b < 256; b++) if (b !== 0x2f && b !== 0x2e) odd.push(Buffer.of(b, 0x5f));
@@ -261,6 +263,7 @@ export const directoryCases: Family = {
     },
     {
       name: 'set-group-id directory: children take its group, directories the bit',
+      needs: 'callers',
       run(c) {
         c.fs.mkdir(c.p('d'));
         c.fs.chown(c.p('d'), 0, 4321);

@@ -166,7 +166,7 @@ export const modeCases: Family = {
     },
     {
       name: 'mknod of devices by an ordinary user EPERM; a FIFO is allowed',
-      needs: 'permissions',
+      needs: ['permissions', 'callers'],
       run(c) {
         c.fs.chmod(c.dir, 0o777);
         c.fs.asUser(1001, 1001, () => {

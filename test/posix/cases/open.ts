@@ -34,6 +34,7 @@ export const openCases: Family = {
     },
     {
       name: 'owner is the calling user',
+      needs: 'callers',
       run(c) {
         c.fs.chmod(c.dir, 0o777);
         c.fs.asUser(1234, 2345, () => put(c, c.p('f'), 'x'));
@@ -185,6 +186,7 @@ export const openCases: Family = {
     },
     {
       name: 'O_TMPFILE: no name, nlink 0, can be given a name once',
+      needs: 'tmpfile',
       run(c) {
         const fd = c.fs.open(c.dir, O.RDWR | O.TMPFILE, 0o640);
         c.t.equal(c.fs.fstat(fd).nlink, 0);

@@ -26,6 +26,7 @@ export const renameCases: Family = {
     },
     {
       name: 'file over file replaces; the old one loses its link',
+      needs: 'linkedNames',
       run(c) {
         put(c, c.p('a'), 'A');
         put(c, c.p('b'), 'B');
@@ -127,6 +128,7 @@ export const renameCases: Family = {
     },
     {
       name: 'RENAME_NOREPLACE',
+      needs: 'renameFlags',
       run(c) {
         put(c, c.p('a'), 'A');
         put(c, c.p('b'), 'B');
@@ -139,6 +141,7 @@ export const renameCases: Family = {
     },
     {
       name: 'RENAME_EXCHANGE: files, file with directory, directories of different parents',
+      needs: 'renameFlags',
       run(c) {
         put(c, c.p('a'), 'A');
         put(c, c.p('b'), 'B');
@@ -164,6 +167,7 @@ export const renameCases: Family = {
     },
     {
       name: 'RENAME_WHITEOUT leaves a character device 0/0',
+      needs: 'renameFlags',
       run(c) {
         put(c, c.p('a'), 'A');
         c.fs.rename(c.p('a'), c.p('b'), RENAME_WHITEOUT);
@@ -188,7 +192,7 @@ export const renameCases: Family = {
     },
     {
       name: 'sticky directory: only the owner of the file or of the directory',
-      needs: 'permissions',
+      needs: ['permissions', 'callers'],
       run(c) {
         c.fs.mkdir(c.p('t'));
         c.fs.chmod(c.p('t'), 0o1777);

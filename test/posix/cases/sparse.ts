@@ -55,6 +55,7 @@ export const sparseCases: Family = {
     },
     {
       name: 'SEEK_DATA and SEEK_HOLE find islands; ENXIO past the end',
+      needs: 'holes',
       run(c) {
         withFd(c, c.p('f'), O.RDWR | O.CREAT, (fd) => {
           c.fs.write(fd, pattern(MIB), 8 * MIB);
@@ -72,6 +73,7 @@ export const sparseCases: Family = {
     },
     {
       name: 'SEEK_DATA sees data that is not on disk yet',
+      needs: 'holes',
       run(c) {
         withFd(c, c.p('f'), O.RDWR | O.CREAT, (fd) => {
           c.fs.ftruncate(fd, 4 * MIB);
@@ -84,6 +86,7 @@ export const sparseCases: Family = {
     },
     {
       name: 'fallocate: grows with zeros, keeps data; KEEP_SIZE does not grow',
+      needs: 'fallocate',
       run(c) {
         put(c, c.p('f'), 'abc');
         withFd(c, c.p('f'), O.RDWR, (fd) => {
@@ -102,6 +105,7 @@ export const sparseCases: Family = {
     },
     {
       name: 'PUNCH_HOLE and ZERO_RANGE: zeros inside, the rest kept, at odd edges',
+      needs: 'fallocate',
       run(c) {
         for (const mode of [FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE, FALLOC_ZERO_RANGE]) {
           for (const [from, length] of [
@@ -128,6 +132,7 @@ export const sparseCases: Family = {
     },
     {
       name: 'PUNCH_HOLE frees blocks and past the end changes nothing',
+      needs: 'fallocate',
       run(c) {
         put(c, c.p('f'), pattern(MIB));
         withFd(c, c.p('f'), O.RDWR, (fd) => {
