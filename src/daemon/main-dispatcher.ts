@@ -10,6 +10,8 @@ import { SystemClock } from '../base/system-clock.js';
 import type { FuseClass } from '../fuse/fuse-native/binding.js';
 import { nativeCapabilities } from '../fuse/fuse-native/capabilities.js';
 import { connectionEnd, fuseDescriptors, newFuseDescriptor } from '../fuse/fuse-native/device-watch.js';
+import { linuxPlatform } from '../fuse/fuse-native/platform.js';
+import { macosPlatform } from '../fuse/macos/platform.js';
 import { NativeSession } from '../fuse/fuse-native/session.js';
 import type { SyncerReply } from '../syncer/messages.js';
 import type { Core } from '../vfs/core.js';
@@ -104,7 +106,7 @@ export class MainDispatcher {
         forcedUid,
         forcedGid,
         asRoot: process.geteuid?.() === 0,
-        platform: process.platform === 'darwin' ? 'darwin' : 'linux',
+        platform: process.platform === 'darwin' ? macosPlatform : linuxPlatform,
       },
       log: events.log,
       turnEnded: () => this.#setTimer(),

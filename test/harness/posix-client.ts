@@ -117,6 +117,7 @@ export interface Capabilities {
   /** Times are told and shown in nanoseconds. */
   exactTimes: boolean;
   /** The others: see {@link TransportCapabilities}. */
+  birthTimes: boolean;
   timesBeforeEpoch: boolean;
   singleTimes: boolean;
   byteNames: boolean;
@@ -133,12 +134,13 @@ export interface Capabilities {
 
 /** What a transport's own declaration means for the suite. */
 export const capabilitiesOf = (transport: TransportCapabilities): Omit<Capabilities, OfTarget> => {
-  const { timesBeforeEpoch, singleTimes, byteNames, linkedNames, unlinkedParents } = transport;
+  const { birthTimes, timesBeforeEpoch, singleTimes, byteNames, linkedNames, unlinkedParents } = transport;
   const { acls, holes, fallocate, copyRange, tmpfile, renameFlags, ioctls } = transport;
   return {
     callers: transport.newFileOwner === 'caller',
     exactTimes: transport.timeStepNs === 1,
     orderedCookies: transport.stableCookies,
+    birthTimes,
     timesBeforeEpoch,
     singleTimes,
     byteNames,

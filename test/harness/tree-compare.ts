@@ -7,7 +7,16 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { kernelCapabilities } from '../../src/fuse/kernel/capabilities.js';
-import { at, capabilitiesOf, errorCode, O, type Path, type PosixClient, S, SEEK_DATA } from './posix-client.js';
+import {
+  at,
+  capabilitiesOf,
+  errorCode,
+  O,
+  type Path,
+  type PosixClient,
+  S,
+  SEEK_DATA,
+} from './posix-client.js';
 import { RealClient } from './real-client.js';
 
 const DIFFERENCES_MAX = 40;

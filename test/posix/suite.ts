@@ -28,6 +28,8 @@ export interface PosixCase {
 }
 export interface Family {
   name: string;
+  /** Of all its cases. */
+  needs?: Flag;
   cases: PosixCase[];
 }
 
@@ -121,10 +123,10 @@ const removeTree = (fs: PosixClient, path: Path): void => {
   fs.rmdir(path);
 };
 
-const skipReason = (one: PosixCase, fs: PosixClient): string | false => {
+const skipReason = (family: Family, one: PosixCase, fs: PosixClient): string | false => {
   const reason = one.not?.[fs.target];
   if (reason !== undefined) return reason;
-  const missing = [one.needs ?? []].flat().filter((flag) => !fs.capabilities[flag]);
+  const missing = [family.needs ?? [], one.needs ?? []].flat().filter((flag) => !fs.capabilities[flag]);
   return missing.length > 0 ? `${fs.target} lacks ${missing.join(', ')}` : false;
 };
 
@@ -138,7 +140,7 @@ export const runPosixSuite = async (t: Test, fs: PosixClient): Promise<void> => 
     await t.test(family.name, async (ft) => {
       for (const [i, one] of cases.entries()) {
         const dir = `${fs.root}/${family.name.replaceAll(/\W+/g, '-')}-${i}`;
-        await ft.test(one.name, { skip: skipReason(one, fs) }, (ct) => {
+        await ft.test(one.name, { skip: skipReason(family, one, fs) }, (ct) => {
           fs.mkdir(dir);
           const p = ((name: string | Buffer) => at(dir, name)) as CaseContext['p'];
           one.run({ t: ct, fs, dir, p });

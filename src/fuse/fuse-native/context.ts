@@ -2,6 +2,7 @@
 import type { Caller, Vfs } from '../../vfs/api.js';
 import type { HiddenFiles } from './hidden-files.js';
 import type { OpenFiles } from './open-files.js';
+import type { Platform } from './platform.js';
 import type { Paths } from './paths.js';
 import type { OwnerView } from './stat-array.js';
 
@@ -13,6 +14,7 @@ export interface NativeContext {
   readonly files: OpenFiles;
   readonly hidden: HiddenFiles;
   readonly view: OwnerView;
+  readonly platform: Platform;
   /** The page pool that DataSink.pool's offsets refer to. */
   readonly pool: Uint8Array;
   /** fuse_thread_locals_t of the request that is being started. */

@@ -1,10 +1,10 @@
 /** Operations on an inode's attributes and extended attributes, and statfs. */
 import { Errno, fsError, FsError } from '../../base/errno.js';
-import type { Fh, Ino } from '../../base/ids.js';
+import type { ByteName, Fh, Ino } from '../../base/ids.js';
 import type { SetAttributes, TimeChange } from '../../vfs/api.js';
 import type { Answer, NativeContext } from './context.js';
 import { nameOf } from './paths.js';
-import { putStat, STAT_WORDS, statfsArray } from './stat-array.js';
+import { putStat, RDEV_WORD, STAT_WORDS, statfsArray } from './stat-array.js';
 import { utimensTimes } from './times.js';
 
 const TWO_32 = 4_294_967_296;
@@ -22,7 +22,9 @@ export const sizeOf = (low: number, high: number): number => {
 const answerStat = (cx: NativeContext, answer: Answer, ino: Ino, fh: Fh | undefined): void => {
   const vp = cx.vfs.getattr(cx.caller, ino, fh);
   try {
-    answer(0, putStat(new Uint32Array(STAT_WORDS), vp, cx.view));
+    const words = putStat(new Uint32Array(STAT_WORDS), vp, cx.view);
+    words[RDEV_WORD] = cx.platform.shownRdev(vp.rdev);
+    answer(0, words);
   } finally {
     cx.vfs.vrele(vp);
   }
@@ -102,7 +104,9 @@ export const readlink = (cx: NativeContext, answer: Answer, path: string): void 
 
 export const statfs = (cx: NativeContext, answer: Answer): void => answer(0, statfsArray(cx.vfs.statfs()));
 
-/** The position is macOS's, for resource forks alone: see native-notes/macos.md. */
+const xattrName = (cx: NativeContext, name: string): ByteName => nameOf(cx.platform.storedXattr(name));
+
+/** Only macOS has positions: a part of a resource fork. */
 export const setxattr = (
   cx: NativeContext,
   answer: Answer,
@@ -112,9 +116,20 @@ export const setxattr = (
   position: number,
   flags: number,
 ): void => {
-  if (position !== 0) throw fsError('EINVAL', 'setxattr');
-  cx.vfs.setxattr(cx.caller, cx.paths.ino(path), nameOf(name), value, flags, false);
+  const ino = cx.paths.ino(path);
+  const stored = xattrName(cx, name);
+  if (position !== 0 && !cx.platform.xattrPositions) throw fsError('EINVAL', 'setxattr');
+  const whole = position === 0 ? value : withPart(cx.vfs.getxattr(cx.caller, ino, stored), value, position);
+  cx.vfs.setxattr(cx.caller, ino, stored, whole, cx.platform.xattrFlags(flags), false);
   answer(0);
+};
+
+/** `old` with `part` at `position`; a gap is zeros. */
+export const withPart = (old: Uint8Array, part: Uint8Array, position: number): Uint8Array => {
+  const whole = new Uint8Array(Math.max(old.length, position + part.length));
+  whole.set(old);
+  whole.set(part, position);
+  return whole;
 };
 
 /** A size of 0 asks how large it is. The binding's own JavaScript would tell libfuse to pass on more than `into` holds. */
@@ -134,14 +149,14 @@ export const getxattr = (
   into: Uint8Array,
   position: number,
 ): void => {
-  const value = cx.vfs.getxattr(cx.caller, cx.paths.ino(path), nameOf(name));
+  const value = cx.vfs.getxattr(cx.caller, cx.paths.ino(path), xattrName(cx, name));
   give(answer, value.subarray(Math.min(position, value.byteLength)), into);
 };
 
 export const listxattr = (cx: NativeContext, answer: Answer, path: string, into: Uint8Array): void =>
-  give(answer, cx.vfs.listxattr(cx.caller, cx.paths.ino(path)), into);
+  give(answer, cx.platform.shownXattrs(cx.vfs.listxattr(cx.caller, cx.paths.ino(path))), into);
 
 export const removexattr = (cx: NativeContext, answer: Answer, path: string, name: string): void => {
-  cx.vfs.removexattr(cx.caller, cx.paths.ino(path), nameOf(name));
+  cx.vfs.removexattr(cx.caller, cx.paths.ino(path), xattrName(cx, name));
   answer(0);
 };

@@ -12,7 +12,7 @@ const WRITE_FLAGS = { fromCache: false, killSuidgid: false } as const;
 
 export const open = (cx: NativeContext, answer: Answer, path: string, flags: number): void => {
   const ino = cx.paths.ino(path);
-  const { fh } = cx.vfs.open(cx.caller, ino, flags);
+  const { fh } = cx.vfs.open(cx.caller, ino, cx.platform.openFlags(flags));
   answer(0, cx.files.add(ino, fh).number);
 };
 
@@ -93,9 +93,9 @@ export const write = (
 };
 
 const doneWith =
-  (answer: Answer): Done =>
+  (cx: NativeContext, answer: Answer): Done =>
   (error) =>
-    answer(error === undefined ? 0 : -error.errno);
+    answer(error === undefined ? 0 : -cx.platform.errno(error.errno));
 
 export const fsync = (
   cx: NativeContext,
@@ -105,8 +105,8 @@ export const fsync = (
   number: number,
 ): void => {
   const { ino, fh } = cx.files.get(number);
-  cx.vfs.fsync(ino, fh, dataOnly !== 0, doneWith(answer));
+  cx.vfs.fsync(ino, fh, dataOnly !== 0, doneWith(cx, answer));
 };
 
 export const fsyncdir = (cx: NativeContext, answer: Answer, path: string, dataOnly: number): void =>
-  cx.vfs.fsyncdir(cx.paths.ino(path), dataOnly !== 0, doneWith(answer));
+  cx.vfs.fsyncdir(cx.paths.ino(path), dataOnly !== 0, doneWith(cx, answer));

@@ -17,7 +17,7 @@ const drop = (cx: NativeContext, vp: Attributes, answer: Answer): void => {
 
 export const mknod = (cx: NativeContext, answer: Answer, path: string, mode: number, rdev: number): void => {
   const { parent, name } = cx.paths.place(path);
-  drop(cx, cx.vfs.mknod(cx.caller, parent, name, mode, rdev, NO_UMASK), answer);
+  drop(cx, cx.vfs.mknod(cx.caller, parent, name, mode, cx.platform.storedRdev(rdev), NO_UMASK), answer);
 };
 
 export const mkdir = (cx: NativeContext, answer: Answer, path: string, mode: number): void => {

@@ -2,6 +2,7 @@
  * The `-o` list that the binding hands to libfuse 2.9 (lib/fuse.c and lib/mount.c there name the options). The binding has fields
  * for some of them only, so all go through this one string.
  */
+import { linuxPlatform, type Platform } from './platform.js';
 import { MountError } from '../kernel/mount-error.js';
 
 export interface NativeMountOptions {
@@ -18,7 +19,7 @@ export interface NativeMountOptions {
   entryTtlMs: number;
   /** Root may ask for set-user-id programs and devices; fusermount gives them to nobody else. */
   asRoot: boolean;
-  platform: 'linux' | 'darwin';
+  platform: Platform;
 }
 
 /**
@@ -44,12 +45,12 @@ export const optionString = (options: NativeMountOptions): string => {
     `entry_timeout=${seconds(options.entryTtlMs)}`,
     `negative_timeout=${seconds(options.entryTtlMs)}`,
   ];
-  if (options.platform === 'linux') list.push('big_writes', 'subtype=vnodefs');
+  list.push(...options.platform.options(options.mountpoint));
   if (options.allowOther) list.push('allow_other');
   if (options.readOnly) list.push('ro');
   if (options.noexec) list.push('noexec');
   if (options.noatime) list.push('noatime');
-  if (options.asRoot && options.platform === 'linux') {
+  if (options.asRoot && options.platform === linuxPlatform) {
     // Whether the directory must be empty has been judged before; fusermount3 doesn't know the word.
     list.push('nonempty');
     // libfuse sets nosuid and nodev unless told otherwise. Where callers are unknown a new file may get an owner who did not

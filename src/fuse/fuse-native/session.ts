@@ -17,6 +17,7 @@ import { OpenFiles } from './open-files.js';
 import { BUFFER_ARGUMENT, COUNT_BEFORE_BUFFER, OPERATIONS, SETTLES_ITSELF } from './operations.js';
 import { optionString, type NativeMountOptions } from './option-string.js';
 import { Paths } from './paths.js';
+import type { Platform } from './platform.js';
 import type { OwnerView } from './stat-array.js';
 
 export interface NativeSessionInit {
@@ -43,6 +44,7 @@ export class NativeSession implements NativeContext {
   readonly files = new OpenFiles();
   readonly paths: Paths;
   readonly view: OwnerView;
+  readonly platform: Platform;
   readonly pool: Uint8Array;
   locals: Uint8Array = new Uint8Array(0);
   readonly #init: NativeSessionInit;
@@ -60,6 +62,7 @@ export class NativeSession implements NativeContext {
     this.caller = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, pid: 0 };
     this.paths = new Paths(init.vfs, this.caller, this.hidden);
     this.view = { uid: init.options.forcedUid, gid: init.options.forcedGid };
+    this.platform = init.options.platform;
     this.pool = new Uint8Array(init.pool);
   }
 
@@ -173,7 +176,7 @@ export class NativeSession implements NativeContext {
     } catch (error) {
       if (error instanceof InvariantError) throw error;
       if (error instanceof WouldBlock && !isAnswered()) this.#defer(name, answer, isAnswered, args, error);
-      else if (error instanceof FsError && !isAnswered()) answer(-error.errno);
+      else if (error instanceof FsError && !isAnswered()) answer(-this.platform.errno(error.errno));
       else {
         this.#unexpected(name, error);
         if (!isAnswered()) answer(-Errno.EIO);

@@ -11,6 +11,7 @@ const BLOCK_BYTES = 4096;
 
 /** 32-bit words of its struct stat. */
 export const STAT_WORDS = 18;
+export const RDEV_WORD = 8;
 
 export interface OwnerView {
   /** Shown as the owner of everything (`-o uid=`, `gid=`); undefined: the file's own. */

@@ -42,6 +42,7 @@ const NAMED_DEFAULT = 'u:7,user:1001:7,g:5,group:1005:7,m:7,o:5';
 
 export const aclCases: Family = {
   name: 'ACLs',
+  needs: 'acls',
   cases: [
     {
       name: 'an access ACL sets the mode: the group bits are the mask; chmod sets the mask',

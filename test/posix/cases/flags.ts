@@ -44,6 +44,7 @@ const refusesChanges = (c: CaseContext, f: string): void => {
 
 export const flagCases: Family = {
   name: 'inode flags',
+  needs: 'ioctls',
   cases: [
     {
       name: 'set, read back, clear, on files and directories; ctime moves, mtime not',

@@ -28,6 +28,7 @@ export const ruleCases: Family = {
   cases: [
     {
       name: 'fallocate in each mode and copy_file_range move mtime and ctime; a copy of nothing does not',
+      needs: 'fallocate',
       run(c) {
         const [f, g] = [c.p('f'), c.p('g')];
         put(c, f, pattern(200_000));
@@ -68,6 +69,7 @@ export const ruleCases: Family = {
     },
     {
       name: 'fallocate and copy_file_range by an ordinary user clear set-id bits; by root not',
+      needs: 'fallocate',
       run(c) {
         const f = c.p('f');
         put(c, f, pattern(100));
@@ -92,6 +94,7 @@ export const ruleCases: Family = {
     },
     {
       name: 'the birth time is that of the creation, whatever happens later',
+      needs: 'birthTimes',
       run(c) {
         const f = c.p('f');
         put(c, f);
@@ -111,6 +114,7 @@ export const ruleCases: Family = {
     },
     {
       name: 'fallocate takes blocks, a truncate gives those past the end back',
+      needs: 'fallocate',
       run(c) {
         const f = c.p('f');
         withFd(c, f, O.RDWR | O.CREAT, (fd) => {
@@ -204,7 +208,7 @@ export const ruleCases: Family = {
     },
     {
       name: 'a directory that somebody stands in can be removed; then nothing can be made in it',
-      needs: 'processes',
+      needs: ['processes', 'unlinkedParents'],
       run(c) {
         const d = c.p('d');
         c.fs.mkdir(d);
@@ -242,7 +246,7 @@ export const ruleCases: Family = {
     },
     {
       name: 'a set-group-id directory and a file that asks for the bit: dropped for who is not in the group',
-      needs: 'permissions',
+      needs: ['permissions', 'callers'],
       run(c) {
         c.fs.mkdir(c.p('d'));
         c.fs.chown(c.p('d'), 0, 4321);
@@ -259,6 +263,7 @@ export const ruleCases: Family = {
     },
     {
       name: 'a copy shares what it can, and each file goes its own way afterwards',
+      needs: 'copyRange',
       run(c) {
         const size = 3 << 20;
         const model = pattern(size + 5000, 9);

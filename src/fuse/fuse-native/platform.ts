@@ -1,0 +1,30 @@
+/** Where the systems that fuse-native runs on differ in what they put into requests and expect in answers. The core speaks Linux. */
+export interface Platform {
+  /** Mount options beyond those of libfuse itself. */
+  options(mountpoint: string): string[];
+  errno(linux: number): number;
+  openFlags(theirs: number): number;
+  xattrFlags(theirs: number): number;
+  /** Device numbers as stored, from and to those of this system. */
+  storedRdev(theirs: number): number;
+  shownRdev(stored: number): number;
+  /** Names of extended attributes as stored; lists of them, each name followed by NUL, as shown. */
+  storedXattr(name: string): string;
+  shownXattrs(list: Uint8Array): Uint8Array;
+  /** Extended attributes may be read and written in parts. */
+  readonly xattrPositions: boolean;
+}
+
+const same = <T>(value: T): T => value;
+
+export const linuxPlatform: Platform = {
+  options: () => ['big_writes', 'subtype=vnodefs'],
+  errno: same,
+  openFlags: same,
+  xattrFlags: same,
+  storedRdev: same,
+  shownRdev: same,
+  storedXattr: same,
+  shownXattrs: same,
+  xattrPositions: false,
+};
