@@ -50,11 +50,13 @@ void t.test('not installed: auto goes on with the kernel, asking for it gets one
   t.equal(chooseTransport('auto', missing).transport.name, 'kernel');
   t.throws(() => chooseTransport('fuse-native', missing), {
     message:
-      "The transport fuse-native can't be used: the package fuse-native is not installed. Use --transport kernel, or install it as the README says.",
+      "The transport fuse-native can't be used: the package fuse-native is not installed. " +
+      'Use --transport kernel, or install it as the README says.',
   });
   t.throws(() => chooseTransport('auto', { ...missing, kernelProblem: () => 'there is no /dev/fuse' }), {
     message:
-      "Nothing can be mounted here: there is no /dev/fuse. The transport fuse-native can't be used: the package fuse-native is not installed.",
+      'Nothing can be mounted here: there is no /dev/fuse. ' +
+      "The transport fuse-native can't be used: the package fuse-native is not installed.",
   });
   t.end();
 });
