@@ -30,6 +30,8 @@ export class MainDispatcher {
   readonly #shared: Shared;
   readonly #onTrouble: OnWorkerTrouble;
   readonly #mounts: ServedMount<NativeSession>[] = [];
+  /** The last mount begun, settled when it is mounted: one at a time, since each is known by the descriptor that it adds. */
+  #mounting: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #timerMs = Infinity;
 
@@ -118,9 +120,14 @@ export class MainDispatcher {
   }
 
   async #mount(session: NativeSession, mountpoint: string, events: SessionEvents): Promise<void> {
-    const before = onMacos ? undefined : fuseDescriptors();
-    await session.mount();
-    const end = before === undefined ? mountGone(mountpoint) : deviceEnd(before);
+    const mounted = this.#mounting.then(async () => {
+      const before = onMacos ? undefined : fuseDescriptors();
+      await session.mount();
+      // In an object: a promise that resolves with a promise would wait for it.
+      return { end: before === undefined ? mountGone(mountpoint) : deviceEnd(before) };
+    });
+    this.#mounting = mounted.catch(() => undefined);
+    const { end } = await mounted;
     events.ready('libfuse 2.9', ['fuse-native 2.2.6', ...session.features]);
     await end;
     this.#guard(() => session.end('unmounted'));
