@@ -71,6 +71,14 @@ export const TEST_CAPABILITIES: Capabilities = {
 /** In which a file's times differ on such a mount from those that were set, in nanoseconds. */
 export const TIME_STEP_NS = TEST_CAPABILITIES.exactTimes ? 1n : 1_000_000n;
 
+/**
+ * For mounts on which a test looks at a file by several names: where each is an inode of its own to the kernel, what one changes shows
+ * through the others at once only if attributes aren't kept.
+ */
+export const COHERENT_NAMES: readonly string[] = TEST_CAPABILITIES.linkedNames
+  ? []
+  : ['-o', 'attr_timeout=0'];
+
 /** For a test's `skip`: why it can't run on such a mount, or false. */
 export const lacks = (...needs: Flag[]): string | false => {
   const lacking = missing(TEST_CAPABILITIES, needs);

@@ -8,7 +8,13 @@ import { chdir } from 'node:process';
 import t, { type Test } from 'tap';
 import { Prng } from '../../src/base/prng.js';
 import { run } from '../harness/commands.js';
-import { fullSize, mountStore, onPlainDirectory, TEST_CAPABILITIES } from '../harness/mount.js';
+import {
+  COHERENT_NAMES,
+  fullSize,
+  mountStore,
+  onPlainDirectory,
+  TEST_CAPABILITIES,
+} from '../harness/mount.js';
 import { errorCode, O } from '../harness/posix-client.js';
 import { RealClient } from '../harness/real-client.js';
 
@@ -96,9 +102,7 @@ await t.test(`${ENTRIES} entries in one directory: create, look up, list, remove
 });
 
 await t.test(`${LINKS} links to one file`, (ct) => {
-  // Where each name has attributes of its own to the kernel, they are coherent only if it keeps none.
-  const args = TEST_CAPABILITIES.linkedNames ? [] : ['-o', 'attr_timeout=0'];
-  const mounted = mountStore(ct, { args });
+  const mounted = mountStore(ct, { args: COHERENT_NAMES });
   const file = `${mounted.mnt}/file`;
   fs.writeFileSync(file, 'one file');
   fs.mkdirSync(`${mounted.mnt}/links`);
