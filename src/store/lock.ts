@@ -1,7 +1,7 @@
 /**
  * One writer per store, across processes and threads: flock(2) on the store file itself, through a descriptor
  * of our own.
- * No side file, so nothing to leave behind or to race for; the lock follows the file when it is renamed.
+ * No side file (but on macOS: see there), so nothing to leave behind or to race for; the lock follows the file when it is renamed.
  *
  * INVARIANT: a descriptor opened here is never closed while the process lives. Closing any descriptor of a file
  * drops every POSIX
@@ -12,6 +12,7 @@
  */
 import { openSync, statSync } from 'node:fs';
 import { tryLockExclusive, unlock } from '../base/flock.js';
+import { macosLockFile, onMacos } from '../base/macos/system.js';
 import { StoreError } from './store-error.js';
 
 interface Kept {
@@ -60,7 +61,7 @@ function descriptorOf(path: string): Kept {
     const key = `${stat.dev}:${stat.ino}`;
     let kept = keptByFile.get(key);
     if (kept === undefined) {
-      kept = { fd: openSync(path, 'r'), held: false };
+      kept = { fd: onMacos ? openSync(macosLockFile(path), 'a') : openSync(path, 'r'), held: false };
       keptByFile.set(key, kept);
     }
     return kept;
