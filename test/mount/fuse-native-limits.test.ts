@@ -15,10 +15,10 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { run, start, until } from '../harness/commands.js';
+import { NATIVE, nativePackage, withoutNative } from '../harness/fuse-native.js';
 import {
   cliOk,
   fullSize,
@@ -30,16 +30,8 @@ import {
 import { errorCode } from '../harness/posix-client.js';
 import { RealClient } from '../harness/real-client.js';
 
-const require = createRequire(import.meta.url);
-const packageDir = ((): string | undefined => {
-  try {
-    return dirname(require.resolve('fuse-native/package.json'));
-  } catch {
-    return undefined;
-  }
-})();
-const skip = packageDir === undefined ? 'fuse-native is not installed' : false;
-const NATIVE: MountOptions = { args: ['--transport', 'fuse-native'] };
+const skip = withoutNative;
+const ON_NATIVE: MountOptions = { args: NATIVE };
 const KERNEL: MountOptions = { args: ['--transport', 'kernel'] };
 
 const codeOf = (work: () => unknown): string => {
@@ -60,7 +52,7 @@ const storeOf = (t: Test, options: MountOptions): MountedStore => {
 };
 
 await t.test('inode numbers above 32 bits are not shown as others, and none is given out', { skip }, (t) => {
-  const mounted = storeOf(t, NATIVE);
+  const mounted = storeOf(t, ON_NATIVE);
   const last = 2 ** 32 - 1;
   run('sqlite3', [mounted.store, `update counters set next_ino = ${last}`]);
   mounted.mount();
@@ -89,7 +81,7 @@ await t.test('inode numbers above 32 bits are not shown as others, and none is g
 });
 
 await t.test('extended attributes in buffers too small: ERANGE, not what lies behind them', { skip }, (t) => {
-  const mounted = mountStore(t, NATIVE);
+  const mounted = mountStore(t, ON_NATIVE);
   const client = new RealClient('mount', mounted.mnt, VNODEFS_CAPABILITIES);
   const f = join(mounted.mnt, 'f');
   writeFileSync(f, '');
@@ -110,7 +102,7 @@ await t.test('extended attributes in buffers too small: ERANGE, not what lies be
 });
 
 await t.test('a file made comes without flags: what it was opened for holds all the same', { skip }, (t) => {
-  const mounted = mountStore(t, NATIVE);
+  const mounted = mountStore(t, ON_NATIVE);
   const f = join(mounted.mnt, 'f');
   const { O_APPEND, O_CREAT, O_SYNC, O_WRONLY } = constants;
   const fd = openSync(f, O_WRONLY | O_CREAT | O_APPEND);
@@ -139,7 +131,7 @@ await t.test('a file made comes without flags: what it was opened for holds all 
 });
 
 await t.test('pages belong to a name: what is written by another shows at the next open', { skip }, (t) => {
-  const mounted = mountStore(t, NATIVE);
+  const mounted = mountStore(t, ON_NATIVE);
   const client = new RealClient('mount', mounted.mnt, VNODEFS_CAPABILITIES);
   const [a, b] = [join(mounted.mnt, 'a'), join(mounted.mnt, 'b')];
   writeFileSync(a, 'old');
@@ -166,7 +158,7 @@ await t.test('times below a millisecond are stored, and not shown', { skip }, (t
   mkdirSync(f);
   run('touch', ['-d', '@1234567890.987654321', f]);
   mounted.unmount();
-  const native = new MountedStore(NATIVE);
+  const native = new MountedStore(ON_NATIVE);
   t.teardown(() => native.dispose());
   native.store = mounted.store;
   native.mount();
@@ -178,13 +170,13 @@ await t.test('times below a millisecond are stored, and not shown', { skip }, (t
 });
 
 await t.test('builds for x64 only, one for macOS', { skip }, (t) => {
-  t.strictSame(readdirSync(join(packageDir ?? '', 'prebuilds')).sort(), ['darwin-x64', 'linux-x64']);
+  t.strictSame(readdirSync(join(nativePackage ?? '', 'prebuilds')).sort(), ['darwin-x64', 'linux-x64']);
   t.end();
 });
 
 const skipLong = skip || (fullSize ? false : 'takes 25 s: only with VNODEFS_FULL=1');
 await t.test('a request may wait longer than the 15 s of the binding', { skip: skipLong }, async (t) => {
-  const mounted = mountStore(t, NATIVE);
+  const mounted = mountStore(t, ON_NATIVE);
   const fd = openSync(join(mounted.mnt, 'f'), 'w');
   fstatSync(fd);
   // Another writer holds SQLite's lock: the commit, and with it the fsync, waits.
