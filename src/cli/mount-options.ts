@@ -131,6 +131,7 @@ const WITH_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
   ['sync_interval', applySyncInterval],
   ['transport', applyTransport],
   ['log_level', applyLogLevel],
+  ['watchdog', (o, value) => void (o.tuning.watchdogMs = parseSeconds(value, '-o watchdog=', 0, WEEK_MS))],
   ['log_file', (o, value) => void (o.logFile = value)],
   ...['comment', 'user', 'subtype', 'helper', 'uhelper'].map((name): [string, Apply] => [name, ignore]),
 ]);
@@ -138,7 +139,7 @@ const WITH_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
 /** Known to mount(8), but not something this filesystem does. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
   ['strictatime', 'access times are kept as relatime does: leave strictatime out'],
-  ['remount', 'remounting is not supported: unmount it and mount it again'],
+  ['remount', "a mount that is there is changed by 'vnodefs remount MOUNTPOINT -o ro' or rw"],
   [
     'sync',
     'synchronous mounts are not supported: leave sync out, and use fsync or a shorter --sync-interval',

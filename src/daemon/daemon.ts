@@ -8,6 +8,7 @@ import { rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { ControlServer } from './control-server.js';
 import type { EndResult } from './control-protocol.js';
+import { watchDispatcher } from './dispatcher-watch.js';
 import { asFailure, Failure } from './failure.js';
 import type { Host } from './host.js';
 import type { Log } from './log.js';
@@ -22,6 +23,7 @@ import { parseSettings, type MountSettings } from './settings.js';
 import type { ChosenTransport } from './transport.js';
 import { DaemonThreads } from './threads.js';
 import { parseUnmountRequest } from './unmount-report.js';
+import type { Watchdog } from './watchdog.js';
 
 export class Daemon {
   /** The exit code: that of the mount which ended worst. */
@@ -32,6 +34,7 @@ export class Daemon {
   readonly #here: Surroundings;
   readonly #log: Log;
   readonly #threads: DaemonThreads;
+  readonly #watchdog: Watchdog;
   readonly #services = new Map<string, MountService>();
   #exitCode = 0;
   #closing = false;
@@ -45,6 +48,13 @@ export class Daemon {
     this.#here = here;
     this.#log = log;
     this.#threads = new DaemonThreads(settings.tuning, ports, (error) => this.fail(error));
+    this.#watchdog = watchDispatcher(
+      () => this.#threads.ping(),
+      settings.tuning.watchdogMs,
+      log,
+      (error) => this.fail(error),
+    );
+    this.#watchdog.start();
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
 
@@ -128,6 +138,7 @@ export class Daemon {
     this.#services.delete(mountpoint);
     if (this.#services.size > 0) return;
     this.#closing = true;
+    this.#watchdog.stop();
     this.#resolveEnded(this.#exitCode);
   }
 }

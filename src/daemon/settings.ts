@@ -37,6 +37,8 @@ export interface Tuning {
   pagesMax: number;
   vnodesMax: number;
   syncIntervalMs: number;
+  /** A dispatcher that is silent for so long is given up; 0: never. */
+  watchdogMs: number;
   traceFile: string | undefined;
 }
 
@@ -73,6 +75,7 @@ export const defaultTuning = (): Tuning => ({
   pagesMax: 65_536,
   vnodesMax: 100_000,
   syncIntervalMs: 5_000,
+  watchdogMs: 120_000,
   traceFile: undefined,
 });
 
