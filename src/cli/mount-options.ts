@@ -41,6 +41,7 @@ type Apply = (options: ParsedMountOptions, value: string, name: string) => void;
 const PAGE_BYTES = 4096;
 const PAGES_MIN_BYTES = 2 ** 20;
 const WEEK_MS = 7 * 86_400_000;
+const HOUR_MS = 3_600_000;
 const ID_MAX = 4_294_967_294;
 
 /** `--pages SIZE`: page budget; rounded down to whole pages. */
@@ -132,6 +133,10 @@ const WITH_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
   ['transport', applyTransport],
   ['log_level', applyLogLevel],
   ['watchdog', (o, value) => void (o.tuning.watchdogMs = parseSeconds(value, '-o watchdog=', 0, WEEK_MS))],
+  [
+    'stop_timeout',
+    (o, value) => void (o.tuning.stopMs = parseSeconds(value, '-o stop_timeout=', 1_000, HOUR_MS)),
+  ],
   ['log_file', (o, value) => void (o.logFile = value)],
   ...['comment', 'user', 'subtype', 'helper', 'uhelper'].map((name): [string, Apply] => [name, ignore]),
 ]);

@@ -18,7 +18,7 @@ import { identify } from './process-identity.js';
 import type { ReadyReport } from './ready.js';
 import { registryFiles, removeEntry, writeEntry, type Registered } from './registry.js';
 import { parseRemountRequest } from './remount.js';
-import { MountService, type Started } from './service.js';
+import { DEFAULT_LIMITS, MountService, type Started } from './service.js';
 import { parseSettings, type MountSettings } from './settings.js';
 import type { ChosenTransport } from './transport.js';
 import { DaemonThreads } from './threads.js';
@@ -67,7 +67,10 @@ export class Daemon {
       ...this.#log,
       write: (level, message, fields) => this.#log.write(level, message, { mountpoint, ...fields }),
     };
-    const service = new MountService(settings, this.#ports, this.#host, log, this.#threads);
+    const service = new MountService(settings, this.#ports, this.#host, log, this.#threads, {
+      ...DEFAULT_LIMITS,
+      stopMs: settings.tuning.stopMs,
+    });
     this.#services.set(mountpoint, service);
     const server = this.#controlOf(service);
     let registered: Registered | undefined;

@@ -39,6 +39,8 @@ export interface Tuning {
   syncIntervalMs: number;
   /** A dispatcher that is silent for so long is given up; 0: never. */
   watchdogMs: number;
+  /** From SIGTERM to the end, come what may. */
+  stopMs: number;
   traceFile: string | undefined;
 }
 
@@ -76,6 +78,7 @@ export const defaultTuning = (): Tuning => ({
   vnodesMax: 100_000,
   syncIntervalMs: 5_000,
   watchdogMs: 120_000,
+  stopMs: 10_000,
   traceFile: undefined,
 });
 

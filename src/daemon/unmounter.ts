@@ -23,7 +23,9 @@ const CLOSE_UNTIL = 0.7;
 const WAIT_UNTIL = 0.6;
 const FINISH_UNTIL = 0.95;
 const DETACH_MIN_MS = 1_000;
+/** Between two looks at all processes, and many times what a look takes: it must not be what keeps the machine busy. */
 const LOOK_AGAIN_MS = 100;
+const LOOK_SHARE = 5;
 
 /** What became of the store, from the dispatcher's last message. */
 export type FinishResult = Pick<UnmountReport, 'errno' | 'reason' | 'flushed' | 'dropped' | 'droppedMore'>;
@@ -215,9 +217,14 @@ export class Unmounter {
 
   async #waitForReaders(): Promise<void> {
     await this.#phase('wait', async () => {
-      while (!this.#hurried && this.#left(WAIT_UNTIL) > 0 && this.#usedByReaders())
-        await sleep(LOOK_AGAIN_MS);
-      return '';
+      for (;;) {
+        const startMs = performance.now();
+        if (!this.#usedByReaders()) return '';
+        const pauseMs = Math.max(LOOK_AGAIN_MS, (performance.now() - startMs) * LOOK_SHARE);
+        const leftMs = this.#left(WAIT_UNTIL);
+        if (this.#hurried || leftMs <= 0) return '';
+        await sleep(Math.min(pauseMs, leftMs));
+      }
     });
   }
 

@@ -8,7 +8,6 @@ import { constants, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { checkStore } from '../../src/store/fsck.js';
 import { FaultDisk } from '../fault/disk.js';
@@ -51,11 +50,17 @@ export interface Cell {
 
 const CLI = join(REPOSITORY, 'bin/vnodefs.js');
 const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
-/** Beyond the deadline of 10 s for a loaded machine: what is tested is that it ends, and that it says so itself. */
-const GONE_MS = 20_000;
-const ANSWER_MS = 20_000;
+/** Deadlines are long where they cost no time, for a loaded machine. A failing store uses up the whole of its one: the default. */
+const DEADLINE_S = 20;
+const FAULTY_DEADLINE_S = 10;
+/** What is tested is that the daemon ends, and that it says so itself; it may take this long beyond the deadline. */
+const LATE_MS = 10_000;
+const ANSWER_MS = 30_000;
 const DIRTY_BYTES = fullSize ? 1 << 30 : 24 << 20;
+/** Each page that is mapped costs requests of its own. */
+const MAPPED_BYTES = fullSize ? 1 << 30 : 2 << 20;
 const RECORD = 4096;
+const END_MS = 300;
 const LOOPS: readonly User[] = [
   'tight-loop',
   'fsync-in-flight',
@@ -86,10 +91,14 @@ class MountUser {
   ready = false;
 
   constructor(kind: string, directory: string) {
-    this.child = spawn(process.execPath, [USER, kind, directory, String(DIRTY_BYTES)], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, NODE_OPTIONS: '' },
-    });
+    this.child = spawn(
+      process.execPath,
+      [USER, kind, directory, String(kind === 'dirty-mmap' ? MAPPED_BYTES : DIRTY_BYTES)],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+        env: { ...process.env, NODE_OPTIONS: '' },
+      },
+    );
     const { stdout, stdin } = this.child;
     stdin?.on('error', () => undefined);
     if (stdout !== null)
@@ -113,7 +122,7 @@ class MountUser {
     const gone = once(this.child, 'exit');
     this.child.stdin?.end();
     this.child.kill('SIGCONT');
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), LOOPS.length > 0 ? 300 : 0);
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), END_MS); // those in a loop don't look
     await gone;
     clearTimeout(timer);
   }
@@ -155,6 +164,10 @@ class Scene {
     mkdirSync(this.mnt);
   }
 
+  get deadlineS(): number {
+    return this.isFaulty ? FAULTY_DEADLINE_S : DEADLINE_S;
+  }
+
   get other(): string {
     return join(this.base, 'other');
   }
@@ -169,7 +182,8 @@ class Scene {
       this.store = this.disk.store;
     }
     copyFileSync(template, this.store);
-    const args = ['mount', this.store, this.mnt, '--foreground', '--json', '--pages', '16MiB'];
+    const options = `stop_timeout=${this.deadlineS}`;
+    const args = ['mount', this.store, this.mnt, '--foreground', '--json', '--pages', '16MiB', '-o', options];
     this.daemon = spawn(process.execPath, [CLI, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_OPTIONS: '' },
@@ -197,7 +211,12 @@ class Scene {
 
   /** Ends the mount; returns the exit code that tells of it. */
   async end(how: End): Promise<string> {
-    const options = { plain: [], 'write-close': ['--write-close'], force: ['--force'] } as const;
+    const deadline = ['--timeout', String(this.deadlineS)];
+    const options = {
+      plain: [],
+      'write-close': ['--write-close', ...deadline],
+      force: ['--force', ...deadline],
+    } as const;
     switch (how) {
       case 'SIGTERM':
       case 'SIGKILL':
@@ -219,11 +238,24 @@ class Scene {
     }
   }
 
+  /** What becomes of the daemon, while the user still has what it has. */
+  async becomes(how: End, exit: string): Promise<string> {
+    const isHeld = this.user !== 'none' && !this.isFaulty; // the failure has ended that user's use
+    const ends = how === 'umount -l' ? !isHeld : exit === '0' || exit === '1';
+    if (ends && this.user !== 'second-mount')
+      await until('the daemon', () => this.gone, this.deadlineS * 1000 + LATE_MS).catch(() => undefined);
+    if (this.gone) return 'gone';
+    const isOther = this.user === 'second-mount' && mountedDevice(this.mnt) === undefined;
+    return isOther ? 'serves the other' : 'stays';
+  }
+
   async #awaitDaemon(): Promise<void> {
-    await until('the end of the daemon', () => this.gone, GONE_MS).catch((error: unknown) => {
-      this.wrong.push(String(error));
-      this.daemon.kill('SIGKILL');
-    });
+    await until('the end of the daemon', () => this.gone, this.deadlineS * 1000 + LATE_MS).catch(
+      (error: unknown) => {
+        this.wrong.push(String(error));
+        this.daemon.kill('SIGKILL');
+      },
+    );
   }
 
   async see(): Promise<string> {
@@ -303,14 +335,8 @@ export const playCell = async (user: User, end: End, template: string): Promise<
   try {
     await scene.set(template);
     const exit = await scene.end(end);
-    await sleep(50);
+    const daemon = await scene.becomes(end, exit);
     const saw = tellsOf(user, await scene.see());
-    const alone = user !== 'second-mount';
-    const isMounted = mountedDevice(scene.mnt) !== undefined;
-    const ends = exit === '0' || exit === '1';
-    if (end !== 'umount -l' && ends && alone)
-      await until('the daemon', () => scene.gone, GONE_MS).catch(() => undefined);
-    const daemon = scene.gone ? 'gone' : !isMounted && !alone ? 'serves the other' : 'stays';
     await scene.settle(end);
     return { exit, saw, daemon, wrong: scene.wrong };
   } finally {
