@@ -11,7 +11,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { checkStore } from '../../src/store/fsck.js';
 import { FaultDisk } from '../fault/disk.js';
-import { run, tryRun, until } from '../harness/commands.js';
+import type { UnmountReport } from '../../src/daemon/unmount-report.js';
+import { run, start, tryRun, until } from '../harness/commands.js';
 import { openCoreTarget } from '../harness/core-target.js';
 import { cli, cliOk, fullSize, mountedDevice, REPOSITORY } from '../harness/mount.js';
 
@@ -38,12 +39,14 @@ export const ENDS = ['plain', 'write-close', 'force', 'SIGTERM', 'umount -l', 'S
 export type End = (typeof ENDS)[number];
 
 export interface Cell {
-  /** Of the command, or of the daemon after a signal; `-` where there is none. */
+  /** Of the command, or of the daemon after a signal; `–` where there is none. */
   exit: string;
-  /** Of the user's next use: `ok`, `cut off`, `goes on` (it is in a loop, and met no error), an error's name, `-`. */
+  /** Of the user's next use: `ok`, `cut off`, `goes on` (it is in a loop, and met no error), an error's name, `–`. */
   saw: string;
   /** Whether the daemon ended: `gone`, `stays` (the mount is usable, or a file of it is open), `serves the other`. */
   daemon: string;
+  /** From the command or signal until the daemon had gone, or stayed. */
+  endMs: number;
   /** What must not be: empty. */
   wrong: string[];
 }
@@ -191,7 +194,7 @@ class Scene {
     if (this.daemon.stdout !== null) await once(createInterface({ input: this.daemon.stdout }), 'line');
     if (this.user === 'second-mount') {
       mkdirSync(this.other);
-      cliOk(['mount', join(this.base, 'other.db'), this.other, '--join', this.mnt]);
+      cliOk(['mount', join(this.base, 'other.db'), this.other, '--join', this.mnt, '-o', options]);
     }
     if (this.user === 'none') return;
     const mountUser = new MountUser(KIND[this.user] ?? this.user, this.mnt);
@@ -222,20 +225,23 @@ class Scene {
       case 'SIGKILL':
         this.daemon.kill(how);
         await this.#awaitDaemon();
-        return this.daemon.exitCode === null ? '-' : String(this.daemon.exitCode);
+        return this.daemon.exitCode === null ? '–' : String(this.daemon.exitCode);
       case 'umount -l':
         return String(tryRun('umount', ['-l', this.mnt], { timeoutMs: ANSWER_MS }).status);
       default: {
         const args = ['umount', this.mnt, '--json', ...options[how]];
-        const child = spawn(process.execPath, [CLI, ...args], {
-          stdio: ['ignore', 'ignore', 'ignore'],
-          env: { ...process.env, NODE_OPTIONS: '' },
-          timeout: 90_000,
-        });
-        const [code] = (await once(child, 'exit')) as [number | null];
-        return String(code);
+        const { status, stdout } = await start(process.execPath, [CLI, ...args], { timeoutMs: 90_000 }).done;
+        if (status === 1 && !this.isFaulty) this.#checkLoss(JSON.parse(stdout) as UnmountReport);
+        return String(status);
       }
     }
+  }
+
+  /** A sound store: only a writer that goes on while it is cut off may lose anything, and only what it never synced. */
+  #checkLoss({ dropped, droppedMore, errno }: UnmountReport): void {
+    const expected = LOOPS.includes(this.user) && dropped.every(({ path }) => path === 'log');
+    if (errno !== 0 || droppedMore > 0 || !expected)
+      this.wrong.push(`lost: ${JSON.stringify({ errno, dropped })}`);
   }
 
   /** What becomes of the daemon, while the user still has what it has. */
@@ -260,7 +266,7 @@ class Scene {
 
   async see(): Promise<string> {
     const { mountUser, user } = this;
-    if (mountUser === undefined) return '-';
+    if (mountUser === undefined) return '–';
     mountUser.child.kill('SIGCONT');
     const loops = LOOPS.includes(user);
     if (!loops) mountUser.use();
@@ -327,18 +333,27 @@ class Scene {
 
 const CUT = new Set(['EIO', 'ENOTCONN', 'ECONNABORTED', 'EROFS']);
 
-/** Errors that mean the same to whoever meets them depend on a race: the connection may be cut before or after. */
-const tellsOf = (user: User, saw: string): string => (LOOPS.includes(user) && CUT.has(saw) ? 'cut off' : saw);
+/** Which error meets a writer in a loop depends on a race: its file is closed by force, then the connection cut. */
+const tellsOf = (scene: Scene, saw: string): string =>
+  LOOPS.includes(scene.user) && !scene.isFaulty && CUT.has(saw) ? 'cut off' : saw;
+
+/** Whether the last that it wrote came too late is a race too. */
+const exitOf = (scene: Scene, end: End, exit: string): string =>
+  LOOPS.includes(scene.user) && !scene.isFaulty && end !== 'umount -l' && /^[01]$/.test(exit)
+    ? '0 or 1'
+    : exit;
 
 export const playCell = async (user: User, end: End, template: string): Promise<Cell> => {
   const scene = new Scene(user, mkdtempSync(join(tmpdir(), 'vnodefs-cell-')));
   try {
     await scene.set(template);
+    const startMs = performance.now();
     const exit = await scene.end(end);
     const daemon = await scene.becomes(end, exit);
-    const saw = tellsOf(user, await scene.see());
+    const endMs = performance.now() - startMs;
+    const saw = tellsOf(scene, await scene.see());
     await scene.settle(end);
-    return { exit, saw, daemon, wrong: scene.wrong };
+    return { exit: exitOf(scene, end, exit), saw, daemon, endMs, wrong: scene.wrong };
   } finally {
     await scene.dispose();
   }
