@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { createStore, type MkfsOptions } from '../../src/store/mkfs.js';
 import { openReader } from '../../src/store/reader.js';
 import { asIno } from '../../src/base/ids.js';
-import { run } from '../harness/commands.js';
+import { run, tryRun, until } from '../harness/commands.js';
 import { closedMark, MADE_MARK, type Recording } from './crash-replay.js';
 import { FaultDisk } from './disk.js';
 import type { FaultRule } from './disk-faults.js';
@@ -72,7 +72,8 @@ class Rig {
 
   async end(): Promise<void> {
     const gone = once(this.#child, 'exit');
-    run('umount', [this.#mnt], { timeoutMs: READY_MS });
+    // The last close of a program that has ended may still be on its way, more so after failed writes.
+    await until('the unmount', () => tryRun('umount', [this.#mnt], { timeoutMs: READY_MS }).status === 0, READY_MS);
     await this.says('closed');
     if (this.#child.exitCode === null) await gone;
   }
