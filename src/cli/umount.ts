@@ -12,7 +12,12 @@ import { clearStale, occupantOf, resolveMountPoint, type Occupant } from '../dae
 import { isAlive } from '../daemon/process-identity.js';
 import { findEntry, listEntries, removeEntry, type RegistryEntry } from '../daemon/registry.js';
 import { takeDown } from '../daemon/take-down.js';
-import { describeUnmount, type UnmountMode, type UnmountReport } from '../daemon/unmount-report.js';
+import {
+  describeUnmount,
+  leftUnsaved,
+  type UnmountMode,
+  type UnmountReport,
+} from '../daemon/unmount-report.js';
 import { type CliContext, type JsonOption, printResult } from './context.js';
 import { parseSeconds } from './numbers.js';
 
@@ -191,7 +196,7 @@ const ended = async (target: Target, report: UnmountReport, { json }: Wanted): P
   await waitUntilEnded(target, performance.now() + FORCE_MS, what);
   const lines = describeUnmount(report);
   printResult(context, json ? { json } : {}, { ...report, state: 'unmounted' }, lines);
-  if (report.errno === 0 && report.dropped.length === 0) return;
+  if (report.errno === 0 && !leftUnsaved(report.dropped)) return;
   const why = report.reason || (report.dropped[0]?.reason ?? 'lost');
   throw new Failure(
     'general',

@@ -162,6 +162,7 @@ export class ServedMount<S extends ServedSession> {
         this.#core.vnodes.bioOps.bioOpsSync(this.#core.fs.mount, (error) => this.#synced(request.id, error));
         return;
       case 'tally':
+        this.#core.fs.state.refusedWrites.beginUnmount();
         this.#tally();
         return;
       case 'close':

@@ -37,7 +37,7 @@ export interface Unmountable {
   mounted(): MountEntry | undefined;
   /** Asks the dispatcher to force-close; see vflush. Must be given up by us if it doesn't answer. */
   closeFiles(how: 'writers' | 'all'): Promise<ClosedFiles>;
-  /** From now on what is stored is counted. */
+  /** From now on what is stored is counted, and what is lost is the unmount's. */
   tally(): void;
   /** The dispatcher commits, cuts the connection and closes the store, in `limitMs`. */
   finish(limitMs: number): Promise<FinishResult>;
