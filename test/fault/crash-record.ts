@@ -22,18 +22,20 @@ export interface Workload {
   mkfs?: MkfsOptions;
   /** What goes wrong on the disk from the first mount on. */
   faults?: readonly FaultRule[];
-  rig?: Partial<Pick<RigOptions, 'syncIntervalMs' | 'pages' | 'vnodesMax' | 'walSoftBytes' | 'walHardBytes'>>;
+  rig?: Partial<typeof RIG>;
 }
 
 const READY_MS = 30_000;
 const WORK_MS = 120_000;
-/** So small that checkpoints and restarts of the WAL fall into every workload. */
+/** So small that checkpoints and restarts of the WAL, and the giving back of free pages, fall into every workload. */
 const RIG = {
   syncIntervalMs: 15,
   pages: 4096,
   vnodesMax: 2000,
   walSoftBytes: 256 << 10,
   walHardBytes: 512 << 10,
+  keepFreePages: 0,
+  idleMs: 20,
 };
 
 class Rig {
