@@ -86,7 +86,10 @@ const write = async (): Promise<void> => {
 
 const requests = (): Promise<void> => {
   let n = 0;
-  return loop(() => timed(() => void statSync(`${path}/none-${n++}`, { throwIfNoEntry: false })), options.everyMs);
+  return loop(
+    () => timed(() => void statSync(`${path}/none-${n++}`, { throwIfNoEntry: false })),
+    options.everyMs,
+  );
 };
 
 const sync = (): Promise<void> => {

@@ -101,7 +101,10 @@ class Step {
 }
 
 const vnodefs = (...args: string[]): void => {
-  const { status, stderr } = spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', timeout: 600_000 });
+  const { status, stderr } = spawnSync(process.execPath, [CLI, ...args], {
+    encoding: 'utf8',
+    timeout: 600_000,
+  });
   if (status !== 0) throw new Error(`vnodefs ${args.join(' ')}: exit ${status}: ${stderr}`);
 };
 
@@ -152,7 +155,9 @@ const startSteps = (base: string, store: string, mnt: string): Step[] => {
     new Step('requests', 'requests', mnt, { everyMs: 5 }),
     new Step('sync', 'sync', join(mnt, 'sync'), { everyMs: 50 }),
     new Step('disk', 'sync', join(base, 'disk'), { everyMs: 50 }),
-    ...(holdMs > 0 ? [new Step('reader', 'read', store, { holdMs, pauseMs: Number(options.pause) * 1000 })] : []),
+    ...(holdMs > 0
+      ? [new Step('reader', 'read', store, { holdMs, pauseMs: Number(options.pause) * 1000 })]
+      : []),
   ];
 };
 
@@ -182,7 +187,9 @@ const work = async (base: string, store: string, mnt: string): Promise<string[]>
     }));
     writeFileSync(options.json, JSON.stringify({ options, figures }, null, 1));
   }
-  const wrong = steps.filter(({ failed }) => failed !== '').map(({ name, failed }) => `${name} failed: ${failed}`);
+  const wrong = steps
+    .filter(({ failed }) => failed !== '')
+    .map(({ name, failed }) => `${name} failed: ${failed}`);
   if (largest > walMax) wrong.push(`the log grew to ${Math.round(largest / MIB)} MiB`);
   return wrong;
 };

@@ -153,7 +153,10 @@ export class Syncer {
     if (this.#whole < this.limits.walMaxBytes) return { walBytes, held: '' };
     const readers = walReaders(this.#store);
     const who = readers.length === 0 ? 'another program' : readers.join(', ');
-    return { walBytes, held: `${who} reads the store, in one transaction, and its log has become as long as it may: end that` };
+    return {
+      walBytes,
+      held: `${who} reads the store, in one transaction, and its log has become as long as it may: end that`,
+    };
   }
 
   /** A disk that fails keeps its log: the next commit says so, and whatever is left undone here is tried again after it. */

@@ -75,7 +75,11 @@ class Rig {
   async end(): Promise<void> {
     const gone = once(this.#child, 'exit');
     // The last close of a program that has ended may still be on its way, more so after failed writes.
-    await until('the unmount', () => tryRun('umount', [this.#mnt], { timeoutMs: READY_MS }).status === 0, READY_MS);
+    await until(
+      'the unmount',
+      () => tryRun('umount', [this.#mnt], { timeoutMs: READY_MS }).status === 0,
+      READY_MS,
+    );
     await this.says('closed');
     if (this.#child.exitCode === null) await gone;
   }

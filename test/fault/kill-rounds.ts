@@ -37,7 +37,9 @@ export const killRounds = async ({ rounds, seed, onRound }: KillOptions): Promis
       const wrong = checkStore(mounted.store).findings.map(
         ({ rule, message }) => `fsck: ${rule}: ${message}`,
       );
-      const { stdout } = cliOk(['mount', mounted.store, mounted.mnt, '--json', ...args], { timeoutMs: LOAD_MS });
+      const { stdout } = cliOk(['mount', mounted.store, mounted.mnt, '--json', ...args], {
+        timeoutMs: LOAD_MS,
+      });
       mounted.pid = (JSON.parse(stdout) as { pid: number }).pid;
       wrong.push(...load.check());
       onRound?.(round, wrong);
