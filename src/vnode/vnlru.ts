@@ -23,11 +23,12 @@ import { insertAfter, unlinkFromQueue } from './mount-queue.js';
 import type { VnodeCache } from './vnode-cache.js';
 import { VFlag, VType, type Vnode } from './vnode.js';
 
-/** A slice ends after this many vnodes have been looked at, or when this much time has passed. */
+/**
+ * A slice ends after this many vnodes of each mount have been looked at, or when this much time has passed. To pass a vnode over
+ * takes some 20 ns, so the clock is asked only after each that is freed: what that takes depends on its pages and names.
+ */
 const SLICE_VNODES = 1000;
 const SLICE_MS = 1;
-/** Vnodes freed between two looks at the clock. */
-const CLOCK_EVERY = 32;
 /** After a round that freed nothing. (the tsleep of vnlru_proc) */
 const NOWHERE_REST_MS = 100;
 /** Slices that one allocation waits for at most: what has no end must not hold up a request for ever. */
@@ -105,15 +106,18 @@ export class Vnlru {
     return this.wanted ? this.#restUntilMs : Infinity;
   }
 
-  /** One slice, if due. Returns the number of vnodes freed. (a step of vnlru_proc's loop) */
-  runSlice(): number {
+  /** One slice, if due. Returns the number of vnodes freed. (a step of the loop of vnlru_proc) */
+  vnlruProc(): number {
     const started = this.#monotonicMs();
     if (started < this.deadlineMs) return 0;
     this.slices++;
-    const untilMs = started + SLICE_MS;
+    const { mountlist } = this.#vnodes;
+    // Each mount has its share of the time, or those at the end of the list would never be recycled.
+    const shareMs = SLICE_MS / Math.max(1, mountlist.size);
+    let untilMs = started;
     const before = this.examined;
-    const done = this.#vnodes.mountlist.mountlistScan(
-      (mp) => this.#vlrureclaim(mp, untilMs),
+    const done = mountlist.mountlistScan(
+      (mp) => this.#vlrureclaim(mp, (untilMs += shareMs)),
       MNTSCAN_FORWARD,
     );
     this.#advance(done, this.examined - before);
@@ -134,7 +138,7 @@ export class Vnlru {
     const { nowhereTotal } = this;
     for (let i = 0; i < WAIT_SLICES_MAX && this.#vnodes.count >= target; i++) {
       if (started < this.#restUntilMs || this.nowhereTotal !== nowhereTotal) break;
-      this.runSlice();
+      this.vnlruProc();
     }
     this.waitMs += this.#monotonicMs() - started;
   }
@@ -197,7 +201,7 @@ export class Vnlru {
         done++;
       }
       vp.flag &= ~VFlag.VXLOCK;
-      if (done % CLOCK_EVERY === CLOCK_EVERY - 1 && this.#monotonicMs() >= untilMs) break;
+      if (this.#monotonicMs() >= untilMs) break;
     }
     return done;
   }
