@@ -6,13 +6,14 @@
  * {@link SLICE_MS} long, so that no request waits long behind it; an allocation that finds the budget used up waits for
  * slices right away.
  *
- *   trigger  more than nine tenths of vnodesMax are resident; it goes on until eight tenths are
+ *   trigger  more than nine tenths of vnodesMax are resident; a slice takes at most down to eight tenths
  *   pass 0   only what was used once (a walk: stat, readdir)
  *   pass 1   and what was opened once (a scan of files)
  *   pass 2   and what was opened more often, if it has few resident pages; DragonFly's ages, see vmightfree
  *   pass 3   and what has many
- * A pass that has gone round all queues without freeing anything gives way to the next; a round of four passes without a
- * free raises `nowhere`, and with it the number of pages that a vnode may have and be freed early.
+ * Each time that the trigger fires a round begins, with pass 0. A pass that has gone round all queues without freeing anything
+ * gives way to the next; a round of four passes without a free raises `nowhere`, and with it the number of pages that a vnode may
+ * have and be freed early. The first free lowers it again.
  *
  * INVARIANT: the hand (the syncer vnode) is on the queue of its mount; where it moves, no scan loses its place.
  */
@@ -146,7 +147,9 @@ export class Vnlru {
   #advance(done: number, examined: number): void {
     this.#doneInRound += done;
     this.reclaimsByPass[this.#pass] += done;
-    if (this.#surplus() <= 0) return this.#newRound();
+    if (done > 0) this.nowhere = 0;
+    // Not to go on later where this round has stopped: in a late pass it would take what is used often, over again.
+    if (!this.wanted) return this.#newRound();
     this.#fruitless = done > 0 ? 0 : this.#fruitless + examined;
     // Not yet round all queues: vlrureclaim takes a tenth of one at a time.
     if (done > 0 || this.#fruitless <= this.#vnodes.count) return;
@@ -164,7 +167,6 @@ export class Vnlru {
   }
 
   #newRound(): void {
-    if (this.#doneInRound > 0) this.nowhere = 0;
     this.#pass = 0;
     this.#doneInRound = 0;
     this.#fruitless = 0;
