@@ -73,6 +73,7 @@ export class SealedGroup {
     for (const vp of this.vnodes) {
       vp.cutSealed = Infinity;
       vp.dropsSealed = undefined;
+      if (vp.valuesTxg === this.txg) vp.valuesTxg = 0;
       vnodes.vdrop(vp);
       if (vp.removed && vp.holdCount === 0) vnodes.vgone(vp);
     }

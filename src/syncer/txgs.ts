@@ -229,6 +229,12 @@ export class Txgs implements RoomTaker {
     this.enlist(buf.vp);
   }
 
+  /** Extended attributes or the symlink target of `vp` have been appended to the log; it must be marked by {@link dirtyAttr} too. */
+  valuesLogged(vp: Vnode): void {
+    vp.logged = true;
+    vp.valuesTxg = this.openId;
+  }
+
   /** Throws WouldBlock until group `txg`, which is sealed if it is still open, has been committed; FsError when commits fail. */
   awaitCommit(txg: number): void {
     if (this.committed >= txg) return;

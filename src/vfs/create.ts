@@ -112,9 +112,9 @@ export const addNode = (
   const vp = newInode(fs, caller, dvp, wanted);
   if (target !== undefined) {
     vp.linkTarget = target;
-    fs.vnodes.values.touch(vp);
     fs.txgs.log.setSymlink(vp.ino, target);
-    vp.logged = true;
+    fs.txgs.valuesLogged(vp);
+    fs.vnodes.values.touch(vp);
     vp.size = target.length;
   }
   if (vp.isDir) dvp.nlink++;

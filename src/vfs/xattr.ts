@@ -39,7 +39,7 @@ export const putXattr = (fs: FsState, vp: Vnode, name: ByteName, value: Uint8Arr
   vp.xattrCount = xattrs.size;
   fs.vnodes.values.touch(vp);
   fs.txgs.log.setXattr(vp.ino, name, value);
-  vp.logged = true;
+  fs.txgs.valuesLogged(vp);
   fs.changed(vp);
 };
 
@@ -49,7 +49,7 @@ export const dropXattr = (fs: FsState, vp: Vnode, name: ByteName): boolean => {
   vp.xattrCount = xattrs.size;
   fs.vnodes.values.touch(vp);
   fs.txgs.log.removeXattr(vp.ino, name);
-  vp.logged = true;
+  fs.txgs.valuesLogged(vp);
   fs.changed(vp);
   return true;
 };

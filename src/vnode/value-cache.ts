@@ -3,8 +3,8 @@
  * without a bound of their own as many as `vnodesMax` allows would take gigabytes.
  *
  * The values lie in the vnode (`xattrs`, `linkTarget`), where whoever wants them finds them or loads them again. This is the
- * list of who has some, the longest unused first. A held vnode keeps its values, since the store may not have them yet; how much
- * that can be is bounded by the volume of the transaction groups' logs.
+ * list of who has some, the longest unused first. Values that the store doesn't have yet stay (`valuesTxg`); how much that can be
+ * is bounded by the volume of the transaction groups' logs.
  *
  * INVARIANT: `bytes` is the sum of {@link valueBytes} over the vnodes listed; one that has values is listed.
  */
@@ -12,7 +12,7 @@ import type { Vnode } from './vnode.js';
 
 /** What a value takes besides its bytes: map entry, array object, string header. */
 const VALUE_OVERHEAD = 128;
-/** Vnodes looked at in one call at most, so that many held ones cost each call the same. */
+/** Vnodes looked at in one call at most, so that many that must stay cost each call the same. */
 const LOOKS = 64;
 
 /** What the values of `vp` take in memory, about. */
@@ -24,7 +24,7 @@ export const valueBytes = (vp: Vnode): number => {
 };
 
 export class ValueCache {
-  /** Bound on the values of vnodes that nothing holds. */
+  /** Bound on the values that the store has. */
   readonly maxBytes: number;
   bytes = 0;
   evictions = 0;
@@ -57,7 +57,7 @@ export class ValueCache {
     for (const [vp, bytes] of this.#sizes) {
       if (looks-- === 0 || this.bytes <= this.maxBytes) return;
       this.#sizes.delete(vp);
-      if (vp === keep || vp.holdCount > 0) {
+      if (vp === keep || vp.valuesTxg !== 0) {
         this.#sizes.set(vp, bytes); // to the end: the next call looks at others
         continue;
       }

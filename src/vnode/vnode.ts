@@ -161,6 +161,8 @@ export class Vnode implements InodeRecord {
   /** Of a symlink: its target, when known; and extended attributes, all or none. See value-cache.ts. */
   linkTarget: Uint8Array | undefined = undefined;
   xattrs: Map<ByteName, Uint8Array> | undefined = undefined;
+  /** Last group that changed those, while it is not committed; else 0. */
+  valuesTxg = 0;
 
   // Mount queue links: v_nmntvnodes.
   mqPrev: Vnode | undefined = undefined;
