@@ -9,8 +9,9 @@ import { surroundings } from '../daemon/places.js';
 import type { CliContext } from './context.js';
 import { ExitCode, exitCodeOf, type ExitCodeValue } from './exit-codes.js';
 import { mount } from './mount.js';
-import { parseMount8 } from './mount8.js';
+import { isRemount, parseMount8 } from './mount8.js';
 import { terminalOf } from './terminal.js';
+import { remountAsMount8 } from './remount.js';
 import { buildProgram, usageFailure, verbsOf } from './program.js';
 
 export const realContext = (): CliContext => ({
@@ -48,5 +49,6 @@ const dispatch = async (argv: readonly string[], context: CliContext): Promise<v
     return;
   }
   if (call.fake) return;
-  await mount(context, call.store, call.mountpoint, { options: call.options });
+  if (isRemount(call)) await remountAsMount8(context, call);
+  else await mount(context, call.store, call.mountpoint, { options: call.options });
 };

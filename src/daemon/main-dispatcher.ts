@@ -156,7 +156,7 @@ export class MainDispatcher {
       mount.session.settleNow();
       mount.onDeadline();
     }
-    this.#shared.vnlru.runSlice();
+    this.#shared.vnlru.vnlruProc();
   }
 
   #forgetDropped(): void {

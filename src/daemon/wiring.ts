@@ -122,7 +122,8 @@ const claim = (path: string, readOnly: boolean): StoreClaim => {
   try {
     const db = openStore(path, { mode: readOnly ? 'read' : 'write', cacheKiB: 1024 });
     try {
-      return { superblock: readSuperblock(db, path), created, release: () => lock.release() };
+      const release = (closed: boolean): void => (closed ? lock.close() : lock.release());
+      return { superblock: readSuperblock(db, path), created, release };
     } finally {
       db.close();
     }
