@@ -54,6 +54,7 @@ const PLAIN_MS = 60_000;
 const FORCE_MS = 10_000;
 const GRACE_MS = 2_000;
 const WAIT_AGAIN_MS = 250;
+const ETIMEDOUT = 110;
 
 export const addUmount = (program: Command, context: CliContext): void => {
   program
@@ -205,10 +206,12 @@ const ended = async (target: Target, report: UnmountReport, { json }: Wanted): P
 };
 
 const stillUsed = (context: CliContext, report: UnmountReport, { json, mode, wait }: Wanted): Failure => {
-  const { mountpoint, holders, mountsBelow: below, outcome, reason } = report;
+  const { mountpoint, holders, mountsBelow: below, outcome, reason, errno } = report;
   if (json) printResult(context, { json }, { ...report, state: outcome }, []);
-  if (reason !== '' && holders.length === 0)
-    return new Failure('timed-out', `${mountpoint} was not unmounted: ${reason}`);
+  if (errno !== 0) {
+    const kind = errno === ETIMEDOUT ? 'timed-out' : 'general';
+    return new Failure(kind, `${mountpoint} was not unmounted, and goes on: ${reason} (--force ends it)`);
+  }
   const who =
     below.length > 0
       ? `unmount ${below.join(', ')} first`

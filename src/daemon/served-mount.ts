@@ -163,6 +163,7 @@ export class ServedMount<S extends ServedSession> {
         return;
       case 'tally':
         this.#core.fs.state.refusedWrites.beginUnmount();
+        this.#core.txgs.tally = undefined; // of an unmount that was refused
         this.#core.txgs.waiveLogHeld();
         this.#tally();
         return;

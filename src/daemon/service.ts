@@ -345,7 +345,7 @@ export class MountService {
     if (this.#closed) {
       this.#served?.link.close();
       this.#served?.link.drop();
-      this.#claim?.release();
+      this.#claim?.release(true);
     } else void this.#abandon();
     this.#resolveEnded(end);
   }
@@ -354,6 +354,6 @@ export class MountService {
   async #abandon(): Promise<void> {
     this.#served?.link.close();
     await this.#served?.abandon();
-    this.#claim?.release();
+    this.#claim?.release(false);
   }
 }

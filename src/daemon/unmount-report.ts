@@ -58,7 +58,7 @@ export interface UnmountReport {
   /** Losses beyond those listed. */
   droppedMore: number;
   phases: Phase[];
-  /** 0 when everything is on disk; otherwise why not. */
+  /** 0 when everything is on disk, or somebody is in the way; otherwise why not, ETIMEDOUT where time was up. */
   errno: number;
   reason: string;
 }

@@ -66,7 +66,7 @@ export class Core {
   /** Seals if it is time to, and recycles a slice if there are too many vnodes. */
   poll(): void {
     this.txgs.poll();
-    this.vnlru.runSlice();
+    this.vnlru.vnlruProc();
   }
 
   get deadlineMs(): number {

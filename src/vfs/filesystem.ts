@@ -269,6 +269,7 @@ export class FileSystem implements api.Vfs {
     return withVnode(this.state, this.state.vget(ino), (vp) => {
       const target = (vp.linkTarget ??= this.state.reader.readSymlink(ino));
       if (target === undefined) throw fsError('EINVAL', 'readlink');
+      this.state.vnodes.values.touch(vp);
       this.state.accessed(vp);
       return target;
     });

@@ -6,6 +6,7 @@
 import { popcount, type Buf } from '../vnode/buf.js';
 import { formatFsid } from '../vnode/fsid.js';
 import type { Mount, MountAudit } from '../vnode/mount.js';
+import { valueBytes } from '../vnode/value-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import { VFlag, VType, type Vnode } from '../vnode/vnode.js';
 
@@ -19,6 +20,7 @@ class Totals {
   dirtyPages = 0;
   names = 0;
   cleanNames = 0;
+  valueBytes = 0;
   /** By frame: how many own it. */
   readonly owners: Uint8Array;
   constructor(frames: number) {
@@ -103,6 +105,7 @@ const checkVnode = (vp: Vnode, audit: MountAudit, totals: Totals, expect: Expect
   }
   expect(pages === vp.residentPages, () => `${name}: residentPages ${vp.residentPages}, counted ${pages}`);
   checkNames(vp, totals, expect);
+  totals.valueBytes += valueBytes(vp);
 };
 
 const checkBuf = (buf: Buf, vp: Vnode, audit: MountAudit, totals: Totals, expect: Expect): void => {
@@ -180,5 +183,6 @@ const checkTotals = (vnodes: VnodeCache, totals: Totals, expect: Expect): void =
   compare('dirty pages', bufs.dirtyPages, totals.dirtyPages);
   compare('names', names.size, totals.names);
   compare('clean names', names.clean, totals.cleanNames);
+  compare('bytes of values', vnodes.values.bytes, totals.valueBytes);
   expect(names.clean <= names.max, () => `${names.clean} clean names of ${names.max}`);
 };

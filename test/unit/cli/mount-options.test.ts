@@ -78,7 +78,7 @@ void t.test('refusals say what to do', (t) => {
     ['uid=ann', /whole number/],
     ['ro=1', /write -o ro$/],
     ['strictatime', /leave strictatime out/],
-    ['remount', /unmount it and mount it again/],
+    ['remount', /is changed by 'vnodefs remount MOUNTPOINT -o ro' or rw/],
     ['attr_timeout=x', /needs seconds/],
     ['pages=4KiB', /at least 1MiB/],
     ['transport=tcp', /takes auto, kernel, fuse-native/],
