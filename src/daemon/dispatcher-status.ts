@@ -16,7 +16,7 @@ export const statusOf = (
   const running = fs.readOnly ? 'read-only' : 'running';
   return {
     state: ending ? 'unmounting' : txgs.failing !== undefined ? 'failing' : running,
-    reason: txgs.failing?.reason ?? '',
+    reason: txgs.failing?.reason ?? txgs.logHeld,
     protocol,
     fsid: fs.fsid,
     capabilities: fs.state.options.capabilities,

@@ -164,6 +164,9 @@ export class ServedMount<S extends ServedSession> {
         this.#core.vnodes.bioOps.bioOpsSync(this.#core.fs.mount, (error) => this.#synced(request.id, error));
         return;
       case 'tally':
+        this.#core.fs.state.refusedWrites.beginUnmount();
+        this.#core.txgs.tally = undefined; // of an unmount that was refused
+        this.#core.txgs.waiveLogHeld();
         this.#tally();
         return;
       case 'close':
@@ -207,6 +210,12 @@ export class ServedMount<S extends ServedSession> {
     if (reply.kind === 'closed') {
       this.#drop();
       this.#finished(reply.errno, reply.reason, true);
+      return;
+    }
+    if (reply.kind === 'log') {
+      this.#core.txgs.onLog(reply);
+      if (reply.held !== '') this.#log('warn', 'writers wait', { reason: reply.held });
+      else this.#log('info', 'writers go on', {});
       return;
     }
     this.#core.txgs.onReply(reply);
@@ -253,6 +262,7 @@ export class ServedMount<S extends ServedSession> {
     const { fs } = this.#core;
     fs.state.refusedWrites.noteNames(fs.mount);
     if (!fs.unmounting) fs.beginUnmount();
+    this.#core.txgs.waiveLogHeld();
     fs.forgetAll();
     this.#commitLast();
   }

@@ -23,7 +23,7 @@ import type { MountAudit } from '../vnode/mount.js';
 import type { NameEntry } from '../vnode/name-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
-import type { CommitReply, SyncerRequest } from './messages.js';
+import type { CommitReply, LogReply, SyncerRequest } from './messages.js';
 import { SealedGroup } from './sealed-group.js';
 import type { RoomTaker, WriteRoom } from './write-room.js';
 
@@ -60,6 +60,9 @@ const LOG_BYTES_MIN = 64 << 10;
 /** Pages of a group that is committed in well under a millisecond. */
 const SMALL_GROUP_PAGES = 64;
 
+/** As long as an unmount may take. */
+const WAIVED_MS = 60_000;
+
 type Done = (error: FsError | undefined) => void;
 
 export class Txgs implements RoomTaker {
@@ -69,6 +72,10 @@ export class Txgs implements RoomTaker {
   durable: number;
   /** Set while commits fail; cleared by the first that succeeds. */
   failing: { errno: number; reason: string } | undefined = undefined;
+  /** Why nothing new is taken, though commits go well: see Syncer. */
+  logHeld = '';
+  /** Until then it is taken nevertheless: an unmount has begun. */
+  #heldWaivedUntilMs = 0;
   /** Raised when commits begin to fail: handles compare it, as Linux's errseq. */
   errSeq = 0;
   commits = 0;
@@ -159,6 +166,7 @@ export class Txgs implements RoomTaker {
     if (this.failing !== undefined) throw new FsError(this.failing.errno, 'write-back');
     const { shares } = this.#room;
     const crowded =
+      (this.logHeld !== '' && this.#clock.monotonicMs() >= this.#heldWaivedUntilMs) ||
       (pages > 0 && this.#pagesCrowded(pages, shares)) ||
       this.dirtyObjects >= this.#dirtyObjectsMax / shares ||
       this.#log.logBytes >= this.#logBytesMax / shares ||
@@ -380,6 +388,19 @@ export class Txgs implements RoomTaker {
       this.#finishWaiters(this.durable, undefined);
     }
     this.poll();
+    this.#room.wake(this.#clock.monotonicMs());
+  }
+
+  /** Whoever waits because of the log looks again. */
+  onLog({ walBytes, held }: LogReply): void {
+    this.walBytes = walBytes;
+    this.logHeld = held;
+    this.#room.wake(this.#clock.monotonicMs());
+  }
+
+  /** An unmount has begun: what the kernel still has to write back is taken, whoever reads the store. */
+  waiveLogHeld(): void {
+    this.#heldWaivedUntilMs = this.#clock.monotonicMs() + WAIVED_MS;
     this.#room.wake(this.#clock.monotonicMs());
   }
 

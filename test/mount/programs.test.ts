@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { has, run } from '../harness/commands.js';
 import { plantOddities, sourceTree } from '../harness/fixture-tree.js';
-import { fullSize, mountStore, REPOSITORY } from '../harness/mount.js';
+import { fullSize, mountStore, REPOSITORY, TEST_CAPABILITIES } from '../harness/mount.js';
 import { openPlainTarget } from '../harness/plain-target.js';
 import { compareTrees } from '../harness/tree-compare.js';
 
@@ -89,6 +89,7 @@ await t.test(
           '--devices',
           '--specials',
           '--itemize-changes',
+          ...(TEST_CAPABILITIES.exactTimes ? [] : ['--modify-window=1']),
           '--stats',
           `${plain.client.root}/odd`,
           source,

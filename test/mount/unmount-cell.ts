@@ -8,11 +8,11 @@ import { constants, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { checkStore } from '../../src/store/fsck.js';
 import { FaultDisk } from '../fault/disk.js';
-import { run, tryRun, until } from '../harness/commands.js';
+import type { UnmountReport } from '../../src/daemon/unmount-report.js';
+import { run, start, tryRun, until } from '../harness/commands.js';
 import { openCoreTarget } from '../harness/core-target.js';
 import { cli, cliOk, fullSize, mountedDevice, REPOSITORY } from '../harness/mount.js';
 
@@ -39,23 +39,31 @@ export const ENDS = ['plain', 'write-close', 'force', 'SIGTERM', 'umount -l', 'S
 export type End = (typeof ENDS)[number];
 
 export interface Cell {
-  /** Of the command, or of the daemon after a signal; `-` where there is none. */
+  /** Of the command, or of the daemon after a signal; `–` where there is none. */
   exit: string;
-  /** Of the user's next use: `ok`, `cut off`, `goes on` (it is in a loop, and met no error), an error's name, `-`. */
+  /** Of the user's next use: `ok`, `cut off`, `goes on` (it is in a loop, and met no error), an error's name, `–`. */
   saw: string;
   /** Whether the daemon ended: `gone`, `stays` (the mount is usable, or a file of it is open), `serves the other`. */
   daemon: string;
+  /** From the command or signal until the daemon had gone, or stayed. */
+  endMs: number;
   /** What must not be: empty. */
   wrong: string[];
 }
 
 const CLI = join(REPOSITORY, 'bin/vnodefs.js');
 const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
-/** Beyond the deadline of 10 s for a loaded machine: what is tested is that it ends, and that it says so itself. */
-const GONE_MS = 20_000;
-const ANSWER_MS = 20_000;
+/** Deadlines are long where they cost no time, for a loaded machine. A failing store uses up the whole of its one: the default. */
+const DEADLINE_S = 20;
+const FAULTY_DEADLINE_S = 10;
+/** What is tested is that the daemon ends, and that it says so itself; it may take this long beyond the deadline. */
+const LATE_MS = 10_000;
+const ANSWER_MS = 30_000;
 const DIRTY_BYTES = fullSize ? 1 << 30 : 24 << 20;
+/** Each page that is mapped costs requests of its own. */
+const MAPPED_BYTES = fullSize ? 1 << 30 : 2 << 20;
 const RECORD = 4096;
+const END_MS = 300;
 const LOOPS: readonly User[] = [
   'tight-loop',
   'fsync-in-flight',
@@ -86,10 +94,14 @@ class MountUser {
   ready = false;
 
   constructor(kind: string, directory: string) {
-    this.child = spawn(process.execPath, [USER, kind, directory, String(DIRTY_BYTES)], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, NODE_OPTIONS: '' },
-    });
+    this.child = spawn(
+      process.execPath,
+      [USER, kind, directory, String(kind === 'dirty-mmap' ? MAPPED_BYTES : DIRTY_BYTES)],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+        env: { ...process.env, NODE_OPTIONS: '' },
+      },
+    );
     const { stdout, stdin } = this.child;
     stdin?.on('error', () => undefined);
     if (stdout !== null)
@@ -113,7 +125,7 @@ class MountUser {
     const gone = once(this.child, 'exit');
     this.child.stdin?.end();
     this.child.kill('SIGCONT');
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), LOOPS.length > 0 ? 300 : 0);
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), END_MS); // those in a loop don't look
     await gone;
     clearTimeout(timer);
   }
@@ -155,6 +167,10 @@ class Scene {
     mkdirSync(this.mnt);
   }
 
+  get deadlineS(): number {
+    return this.isFaulty ? FAULTY_DEADLINE_S : DEADLINE_S;
+  }
+
   get other(): string {
     return join(this.base, 'other');
   }
@@ -169,7 +185,8 @@ class Scene {
       this.store = this.disk.store;
     }
     copyFileSync(template, this.store);
-    const args = ['mount', this.store, this.mnt, '--foreground', '--json', '--pages', '16MiB'];
+    const options = `stop_timeout=${this.deadlineS}`;
+    const args = ['mount', this.store, this.mnt, '--foreground', '--json', '--pages', '16MiB', '-o', options];
     this.daemon = spawn(process.execPath, [CLI, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_OPTIONS: '' },
@@ -177,7 +194,7 @@ class Scene {
     if (this.daemon.stdout !== null) await once(createInterface({ input: this.daemon.stdout }), 'line');
     if (this.user === 'second-mount') {
       mkdirSync(this.other);
-      cliOk(['mount', join(this.base, 'other.db'), this.other, '--join', this.mnt]);
+      cliOk(['mount', join(this.base, 'other.db'), this.other, '--join', this.mnt, '-o', options]);
     }
     if (this.user === 'none') return;
     const mountUser = new MountUser(KIND[this.user] ?? this.user, this.mnt);
@@ -197,38 +214,59 @@ class Scene {
 
   /** Ends the mount; returns the exit code that tells of it. */
   async end(how: End): Promise<string> {
-    const options = { plain: [], 'write-close': ['--write-close'], force: ['--force'] } as const;
+    const deadline = ['--timeout', String(this.deadlineS)];
+    const options = {
+      plain: [],
+      'write-close': ['--write-close', ...deadline],
+      force: ['--force', ...deadline],
+    } as const;
     switch (how) {
       case 'SIGTERM':
       case 'SIGKILL':
         this.daemon.kill(how);
         await this.#awaitDaemon();
-        return this.daemon.exitCode === null ? '-' : String(this.daemon.exitCode);
+        return this.daemon.exitCode === null ? '–' : String(this.daemon.exitCode);
       case 'umount -l':
         return String(tryRun('umount', ['-l', this.mnt], { timeoutMs: ANSWER_MS }).status);
       default: {
         const args = ['umount', this.mnt, '--json', ...options[how]];
-        const child = spawn(process.execPath, [CLI, ...args], {
-          stdio: ['ignore', 'ignore', 'ignore'],
-          env: { ...process.env, NODE_OPTIONS: '' },
-          timeout: 90_000,
-        });
-        const [code] = (await once(child, 'exit')) as [number | null];
-        return String(code);
+        const { status, stdout } = await start(process.execPath, [CLI, ...args], { timeoutMs: 90_000 }).done;
+        if (status === 1 && !this.isFaulty) this.#checkLoss(JSON.parse(stdout) as UnmountReport);
+        return String(status);
       }
     }
   }
 
+  /** A sound store: only a writer that goes on while it is cut off may lose anything, and only what it never synced. */
+  #checkLoss({ dropped, droppedMore, errno }: UnmountReport): void {
+    const expected = LOOPS.includes(this.user) && dropped.every(({ path }) => path === 'log');
+    if (errno !== 0 || droppedMore > 0 || !expected)
+      this.wrong.push(`lost: ${JSON.stringify({ errno, dropped })}`);
+  }
+
+  /** What becomes of the daemon, while the user still has what it has. */
+  async becomes(how: End, exit: string): Promise<string> {
+    const isHeld = this.user !== 'none' && !this.isFaulty; // the failure has ended that user's use
+    const ends = how === 'umount -l' ? !isHeld : exit === '0' || exit === '1';
+    if (ends && this.user !== 'second-mount')
+      await until('the daemon', () => this.gone, this.deadlineS * 1000 + LATE_MS).catch(() => undefined);
+    if (this.gone) return 'gone';
+    const isOther = this.user === 'second-mount' && mountedDevice(this.mnt) === undefined;
+    return isOther ? 'serves the other' : 'stays';
+  }
+
   async #awaitDaemon(): Promise<void> {
-    await until('the end of the daemon', () => this.gone, GONE_MS).catch((error: unknown) => {
-      this.wrong.push(String(error));
-      this.daemon.kill('SIGKILL');
-    });
+    await until('the end of the daemon', () => this.gone, this.deadlineS * 1000 + LATE_MS).catch(
+      (error: unknown) => {
+        this.wrong.push(String(error));
+        this.daemon.kill('SIGKILL');
+      },
+    );
   }
 
   async see(): Promise<string> {
     const { mountUser, user } = this;
-    if (mountUser === undefined) return '-';
+    if (mountUser === undefined) return '–';
     mountUser.child.kill('SIGCONT');
     const loops = LOOPS.includes(user);
     if (!loops) mountUser.use();
@@ -295,24 +333,27 @@ class Scene {
 
 const CUT = new Set(['EIO', 'ENOTCONN', 'ECONNABORTED', 'EROFS']);
 
-/** Errors that mean the same to whoever meets them depend on a race: the connection may be cut before or after. */
-const tellsOf = (user: User, saw: string): string => (LOOPS.includes(user) && CUT.has(saw) ? 'cut off' : saw);
+/** Which error meets a writer in a loop depends on a race: its file is closed by force, then the connection cut. */
+const tellsOf = (scene: Scene, saw: string): string =>
+  LOOPS.includes(scene.user) && !scene.isFaulty && CUT.has(saw) ? 'cut off' : saw;
+
+/** Whether the last that it wrote came too late is a race too. */
+const exitOf = (scene: Scene, end: End, exit: string): string =>
+  LOOPS.includes(scene.user) && !scene.isFaulty && end !== 'umount -l' && /^[01]$/.test(exit)
+    ? '0 or 1'
+    : exit;
 
 export const playCell = async (user: User, end: End, template: string): Promise<Cell> => {
   const scene = new Scene(user, mkdtempSync(join(tmpdir(), 'vnodefs-cell-')));
   try {
     await scene.set(template);
+    const startMs = performance.now();
     const exit = await scene.end(end);
-    await sleep(50);
-    const saw = tellsOf(user, await scene.see());
-    const alone = user !== 'second-mount';
-    const isMounted = mountedDevice(scene.mnt) !== undefined;
-    const ends = exit === '0' || exit === '1';
-    if (end !== 'umount -l' && ends && alone)
-      await until('the daemon', () => scene.gone, GONE_MS).catch(() => undefined);
-    const daemon = scene.gone ? 'gone' : !isMounted && !alone ? 'serves the other' : 'stays';
+    const daemon = await scene.becomes(end, exit);
+    const endMs = performance.now() - startMs;
+    const saw = tellsOf(scene, await scene.see());
     await scene.settle(end);
-    return { exit, saw, daemon, wrong: scene.wrong };
+    return { exit: exitOf(scene, end, exit), saw, daemon, endMs, wrong: scene.wrong };
   } finally {
     await scene.dispose();
   }
