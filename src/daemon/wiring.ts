@@ -175,6 +175,9 @@ const nativeMounter: Mounter = {
   settled: () => undefined,
 };
 
+/** Nobody polls there: messages wake the main thread's event loop by themselves. Writes to -1 are refused, and nobody minds. */
+const withoutEventFd: Pick<System, 'eventfd' | 'waker'> = { eventfd: () => -1, waker: () => () => undefined };
+
 /** Throws a Failure where the transport asked for can't be used. */
 export const daemonPorts = (choice: TransportChoice): DaemonPorts => {
   const { transport, binding } = translate(() =>
@@ -183,7 +186,12 @@ export const daemonPorts = (choice: TransportChoice): DaemonPorts => {
   const ports = kernelPorts(transport);
   return binding === undefined
     ? ports
-    : { ...ports, mounter: nativeMounter, startDispatcher: mainDispatcherStarter(binding) };
+    : {
+        ...ports,
+        mounter: nativeMounter,
+        system: { ...ports.system, ...withoutEventFd },
+        startDispatcher: mainDispatcherStarter(binding),
+      };
 };
 
 const kernelPorts = (transport: ChosenTransport): DaemonPorts => ({

@@ -1,7 +1,7 @@
 /**
  * One writer per store, across processes and threads: flock(2) on the store file itself, through a descriptor
  * of our own.
- * No side file, so nothing to leave behind or to race for; the lock follows the file when it is renamed.
+ * No side file (but on macOS: see there), so nothing to leave behind or to race for; the lock follows the file when it is renamed.
  *
  * INVARIANT: a descriptor opened here is not closed while SQLite may have the file open anywhere in the process. Closing any
  * descriptor of a file drops every POSIX lock the process holds on it (fcntl(2), "Record locking and file descriptors"), and SQLite's
@@ -11,6 +11,7 @@
  */
 import { closeSync, openSync, statSync } from 'node:fs';
 import { tryLockExclusive, unlock } from '../base/flock.js';
+import { macosLockFile, onMacos } from '../base/macos/system.js';
 import { StoreError } from './store-error.js';
 
 interface Kept {
@@ -67,7 +68,8 @@ function descriptorOf(path: string): Kept {
     const key = `${stat.dev}:${stat.ino}`;
     let kept = keptByFile.get(key);
     if (kept === undefined) {
-      kept = { key, fd: openSync(path, 'r'), held: false };
+      const fd = onMacos ? openSync(macosLockFile(path), 'a') : openSync(path, 'r');
+      kept = { key, fd, held: false };
       keptByFile.set(key, kept);
     }
     return kept;
