@@ -92,12 +92,16 @@ export function superblockOrStandIn(
   }
 }
 
-/** Errors: StoreError('damaged') if the row is missing. */
+/** Errors: StoreError('damaged') if the row is missing or can't be right. */
 export function readCounters(db: Database.Database, path: string): StoreCounters & { txg: number } {
   const row = db.prepare('SELECT next_ino, inode_count, alloc_pages, txg FROM counters').raw().get() as
     [number, number, number, number] | undefined;
-  if (row === undefined) {
-    throw new StoreError('damaged', path, `The counters of ${path} are missing; run "vnodefs fsck" on it.`);
+  if (row?.every((value) => Number.isSafeInteger(value) && value >= 0) !== true) {
+    throw new StoreError(
+      'damaged',
+      path,
+      `The counters of ${path} are missing or wrong; run "vnodefs fsck" on it.`,
+    );
   }
   return { nextIno: row[0], inodeCount: row[1], allocPages: row[2], txg: row[3] };
 }

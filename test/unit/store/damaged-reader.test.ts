@@ -29,6 +29,7 @@ await t.test('superblock, counters and root that are gone', (t) => {
   for (const [sql, lost] of [
     ['DELETE FROM superblock', 'superblock'],
     ['DELETE FROM counters', 'counters'],
+    ['UPDATE counters SET txg = -1', 'counters'],
     [`DELETE FROM inode WHERE ino = ${ROOT_INO}`, 'root'],
     [`UPDATE inode SET mode = ${0o100644} WHERE ino = ${ROOT_INO}`, 'root'],
   ]) {
