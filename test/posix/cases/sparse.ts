@@ -250,7 +250,7 @@ export const sparseCases: Family = {
         withFd(c, c.dir, O.RDONLY, (d) =>
           open('b', O.RDWR, (b) => fails(c, 'EISDIR', () => c.fs.copyFileRange(d, 0, b, 0, 10))),
         );
-        c.t.equal(readAll(c, c.p('b')).toString(), 'b');
+        open('b', O.RDONLY, (b) => c.t.equal(c.fs.read(b, 100).toString(), 'b'));
       },
     },
     {
