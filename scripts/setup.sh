@@ -1,10 +1,14 @@
 # Sourced by scripts/run, scripts/test and .ci/run: sets up whatever is missing, and costs a few milliseconds when nothing is.
 # Needs only Node (20 or newer), git and a compiler. Requires: $root is the project's directory.
 
+# macOS: bash 3.2 (no BASHPID, empty arrays are unset), BSD tools, no apt, no /proc. See native-notes/macos.md.
+on_macos() { [ "$(uname)" = Darwin ]; }
+
 say() { printf 'vnodefs: %s\n' "$*" >&2; }
 
 # need_packages PROGRAM=PACKAGE...: installs (as root, by apt-get) the Debian packages of the programs that are missing.
 need_packages() {
+  if on_macos; then return 0; fi
   local pair missing=()
   for pair in "$@"; do
     command -v "${pair%%=*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%=*}" ] || missing+=("${pair#*=}")
@@ -55,7 +59,7 @@ modules_fresh() {
 build_fresh() {
   [ -f build/.stamp ] && [ -d node_modules/ ] &&
     [ -z "$(find src test scripts tsconfig.json package.json -newer build/.stamp \
-      \( -type d -o -name '*.ts' -o -name '*.json' \) -print -quit 2>/dev/null)" ]
+      \( -type d -o -name '*.ts' -o -name '*.json' \) -print 2>/dev/null | head -n 1)" ]
 }
 
 # Removes what was compiled from sources that are gone: their tests would still run.

@@ -127,7 +127,7 @@ function dataTrial(trial: Trial): Figures {
   const batchedUs = overwrite(false, OVERWRITES, 3);
   trial.writer.checkpoint('truncate');
   const overwriteUs = overwrite(false, 1, 1);
-  const walBytes = trial.writer.walBytes() / OVERWRITES;
+  const walBytes = trial.writer.walBytes().unfolded / OVERWRITES;
   trial.writer.checkpoint('passive');
   const barrierUs = overwrite(true, 1, 2);
   const fileMiB = statSync(trial.path).size / KIB / KIB;
@@ -191,7 +191,7 @@ function smallTrial(trial: Trial): Figures {
     });
     trial.commit(false);
   });
-  const walMiB = trial.writer.walBytes() / KIB / KIB;
+  const walMiB = trial.writer.walBytes().unfolded / KIB / KIB;
   const checkpoint = seconds(() => trial.writer.checkpoint('truncate'));
   const chmod = seconds(() => {
     sizes.forEach((size, i) => trial.ops.putInode(record(i + 2, size)));

@@ -1,4 +1,5 @@
 /** What a team's process does with its operations: one implementation for files, one for the tree. */
+import type { Flag } from '../../test/harness/posix-client.js';
 
 export interface Exercise<Op> {
   /** Makes what the first operation expects. Called in one process only, before any operation. */
@@ -35,6 +36,8 @@ export interface TeamTask {
   dropCaches: boolean;
   /** Everything is compared after so many operations. */
   wholeEvery: number;
+  /** What the place can't do: operations that need it are not drawn. */
+  lacks: readonly Flag[];
 }
 
 /** Lines of JSON that a process of a team writes. */

@@ -5,6 +5,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TEST_CAPABILITIES } from '../../test/harness/mount.js';
+import { type Flag, missing } from '../../test/harness/posix-client.js';
 import type { TeamTask } from './exercise.js';
 import { inspectFiles } from './file-actor.js';
 import { type AnyOp, operationsOf } from './operations.js';
@@ -30,6 +32,8 @@ export interface Hooks {
   signal: AbortSignal;
 }
 
+/** What operations need that not every transport carries. */
+const EXERCISED: readonly Flag[] = ['fallocate', 'renameFlags', 'linkedNames'];
 const SHRINK_REPLAYS = 1_000;
 /** Short logs are compared whole often: the difference shows close to its cause. */
 const WHOLE_EVERY_WHEN_SHORT = 25;
@@ -51,6 +55,8 @@ const taskOf = (options: Options, place: Place, prefix: string, seed: number): T
   io: options.io,
   dropCaches: options.dropCaches,
   wholeEvery: options.wholeEvery,
+  // A folder of somebody else's is taken for one that can do everything.
+  lacks: options.dir === undefined ? missing(TEST_CAPABILITIES, EXERCISED) : [],
 });
 
 const tasksOf = (options: Options, place: Place, seeds: readonly number[]): TeamTask[] =>

@@ -5,6 +5,8 @@
  */
 import koffi from 'koffi';
 import { Errno, FsError } from './errno.js';
+import { linuxErrno } from './macos/errno.js';
+import { onMacos } from './macos/system.js';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -17,7 +19,8 @@ let call: FlockCall | undefined;
 /** Bound at first use, so that tools which never lock don't load koffi's library. */
 function flock(fd: number, operation: number): number {
   call ??= koffi.load(null).func('int flock(int fd, int operation)') as FlockCall;
-  return call(fd, operation) === 0 ? 0 : koffi.errno();
+  if (call(fd, operation) === 0) return 0;
+  return onMacos ? linuxErrno(koffi.errno()) : koffi.errno();
 }
 
 /** Takes the exclusive lock without waiting. False: someone else holds it. Errors: FsError. */

@@ -10,6 +10,8 @@
  */
 import { createRequire } from 'node:module';
 import { FsError } from './errno.js';
+import { linuxErrno } from './macos/errno.js';
+import { DARWIN_CLOCK_REALTIME, onMacos } from './macos/system.js';
 
 type Address = number;
 
@@ -68,7 +70,7 @@ export const SYNC_FILE_RANGE_WRITE = 2;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
 export const LOCK_UN = 8;
-export const CLOCK_REALTIME_COARSE = 5;
+export const CLOCK_REALTIME_COARSE = onMacos ? DARWIN_CLOCK_REALTIME : 5;
 export const MS_RDONLY = 1;
 export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
@@ -78,13 +80,21 @@ export const MS_NOATIME = 1024;
 export const MNT_DETACH = 2;
 export const UMOUNT_NOFOLLOW = 8;
 
+const UMOUNT2 = 'int umount2(const char *target, int flags)';
+
 type Koffi = typeof import('koffi');
 type AsyncFunction = (...args: unknown[]) => void;
 
 const load = (): Syscalls => {
   const koffi = createRequire(import.meta.url)('koffi') as Koffi;
   const libc = koffi.load(null);
+  const errno = onMacos ? () => linuxErrno(koffi.errno()) : () => koffi.errno();
   const bind = <F>(definition: string): F => libc.func(definition) as unknown as F;
+  /** Bound at the first call: other systems have no such function, nor call it. */
+  const bindOnLinux = <F extends (...args: never[]) => unknown>(definition: string): F => {
+    let bound: F | undefined;
+    return ((...args: Parameters<F>) => (bound ??= bind<F>(definition))(...args)) as F;
+  };
   const fcntl = bind<(fd: number, command: number, type: string, argument: number) => number>(
     'int fcntl(int fd, int command, ...)',
   );
@@ -93,7 +103,6 @@ const load = (): Syscalls => {
   );
   const poll = libc.func('int poll(uint64_t fds, uint64_t count, int timeout)');
   const pollLater = poll.async as unknown as AsyncFunction;
-  const umount2 = libc.func('int umount2(const char *target, int flags)');
   const mount = libc.func(
     'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
   );
@@ -102,11 +111,11 @@ const load = (): Syscalls => {
       (call.async as AsyncFunction)(...args, (error: unknown, result: number) => {
         if (error instanceof Error) reject(error);
         // koffi carries the errno of an asynchronous call over to its callback.
-        else resolve(result === 0 ? 0 : koffi.errno());
+        else resolve(result === 0 ? 0 : errno());
       });
     });
   return {
-    errno: () => koffi.errno(),
+    errno,
     read: bind('int64_t read(int fd, uint64_t buffer, uint64_t count)'),
     write: bind('int64_t write(int fd, uint64_t buffer, uint64_t count)'),
     writev: bind('int64_t writev(int fd, uint64_t iov, int iovcnt)'),
@@ -119,20 +128,22 @@ const load = (): Syscalls => {
           else resolve(pollfd[1] >>> 16);
         });
       }),
-    eventfd: bind('int eventfd(unsigned int initial, int flags)'),
+    eventfd: bindOnLinux('int eventfd(unsigned int initial, int flags)'),
     fcntl: (fd, command, argument) => fcntl(fd, command, 'int', argument),
     open: (path, flags, mode) => open(path, flags, 'int', mode),
     close: bind('int close(int fd)'),
     mount,
     mountAsync: (...args) => later(mount, args),
-    umount2,
-    umount2Async: (...args) => later(umount2, args),
+    umount2: bindOnLinux(UMOUNT2),
+    umount2Async: (...args) => later(libc.func(UMOUNT2), args),
     socketpair: bind('int socketpair(int domain, int type, int protocol, uint64_t fds)'),
     recvmsg: bind('int64_t recvmsg(int fd, uint64_t message, int flags)'),
     clockGettime: bind('int clock_gettime(int clock, uint64_t timespec)'),
     fsync: bind('int fsync(int fd)'),
     fdatasync: bind('int fdatasync(int fd)'),
-    syncFileRange: bind('int sync_file_range(int fd, int64_t offset, int64_t count, unsigned int flags)'),
+    syncFileRange: bindOnLinux(
+      'int sync_file_range(int fd, int64_t offset, int64_t count, unsigned int flags)',
+    ),
     flock: bind('int flock(int fd, int operation)'),
     exitNow: bind('void _exit(int code)'),
     memmove: bind('uint64_t memmove(void *destination, void *source, size_t count)'),

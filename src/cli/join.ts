@@ -19,7 +19,7 @@ const JOIN_MS = 90_000;
 const ANSWER_MS = 10_000;
 const DETACH_MS = 5_000;
 
-const DAEMON_WIDE = ['pages', 'vnodes', 'transport', 'log_file', 'log_level', 'poll_us'];
+const DAEMON_WIDE = ['pages', 'vnodes', 'transport', 'log_file', 'log_level', 'poll_us', 'watchdog'];
 
 /** Throws a usage failure for an option that is the daemon's. */
 export const refuseDaemonWide = (given: MountCommandOptions, joined: string): void => {
@@ -58,11 +58,6 @@ const entryToJoin = async (context: CliContext, joined: string): Promise<Registr
   const entry = occupant.registered?.entry;
   if (occupant.state !== 'live' || entry === undefined)
     throw new Failure('mount', `the daemon of ${joined} is gone or does not answer: mount without --join`);
-  if (entry.transport !== 'kernel')
-    throw new Failure(
-      'mount',
-      `the daemon of ${joined} uses ${entry.transport}, which serves one mount only`,
-    );
   return entry;
 };
 

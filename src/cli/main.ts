@@ -1,14 +1,17 @@
 /** Runs one command line and turns every outcome into an exit code and, for failures, one sentence on stderr. */
 import { CommanderError } from 'commander';
 import { fileURLToPath } from 'node:url';
+import { onMacos } from '../base/macos/system.js';
 import { asFailure, type Failure } from '../daemon/failure.js';
 import { realHost } from '../daemon/host.js';
+import { macosHost } from '../daemon/macos-host.js';
 import { surroundings } from '../daemon/places.js';
 import type { CliContext } from './context.js';
 import { ExitCode, exitCodeOf, type ExitCodeValue } from './exit-codes.js';
 import { mount } from './mount.js';
-import { parseMount8 } from './mount8.js';
+import { isRemount, parseMount8 } from './mount8.js';
 import { terminalOf } from './terminal.js';
+import { remountAsMount8 } from './remount.js';
 import { buildProgram, usageFailure, verbsOf } from './program.js';
 
 export const realContext = (): CliContext => ({
@@ -16,7 +19,7 @@ export const realContext = (): CliContext => ({
   err: (text) => void process.stderr.write(text),
   ...terminalOf(),
   here: surroundings(),
-  host: realHost,
+  host: onMacos ? macosHost : realHost,
   loadStore: async () => (await import('../daemon/wiring.js')).storePort(),
   loadDaemonPorts: async (choice) => (await import('../daemon/wiring.js')).daemonPorts(choice),
   script: fileURLToPath(new URL('../../../bin/vnodefs.js', import.meta.url)),
@@ -46,5 +49,6 @@ const dispatch = async (argv: readonly string[], context: CliContext): Promise<v
     return;
   }
   if (call.fake) return;
-  await mount(context, call.store, call.mountpoint, { options: call.options });
+  if (isRemount(call)) await remountAsMount8(context, call);
+  else await mount(context, call.store, call.mountpoint, { options: call.options });
 };

@@ -41,6 +41,7 @@ type Apply = (options: ParsedMountOptions, value: string, name: string) => void;
 const PAGE_BYTES = 4096;
 const PAGES_MIN_BYTES = 2 ** 20;
 const WEEK_MS = 7 * 86_400_000;
+const HOUR_MS = 3_600_000;
 const ID_MAX = 4_294_967_294;
 
 /** `--pages SIZE`: page budget; rounded down to whole pages. */
@@ -131,6 +132,11 @@ const WITH_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
   ['sync_interval', applySyncInterval],
   ['transport', applyTransport],
   ['log_level', applyLogLevel],
+  ['watchdog', (o, value) => void (o.tuning.watchdogMs = parseSeconds(value, '-o watchdog=', 0, WEEK_MS))],
+  [
+    'stop_timeout',
+    (o, value) => void (o.tuning.stopMs = parseSeconds(value, '-o stop_timeout=', 1_000, HOUR_MS)),
+  ],
   ['log_file', (o, value) => void (o.logFile = value)],
   ...['comment', 'user', 'subtype', 'helper', 'uhelper'].map((name): [string, Apply] => [name, ignore]),
 ]);
@@ -138,7 +144,7 @@ const WITH_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
 /** Known to mount(8), but not something this filesystem does. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
   ['strictatime', 'access times are kept as relatime does: leave strictatime out'],
-  ['remount', 'remounting is not supported: unmount it and mount it again'],
+  ['remount', "a mount that is there is changed by 'vnodefs remount MOUNTPOINT -o ro' or rw"],
   [
     'sync',
     'synchronous mounts are not supported: leave sync out, and use fsync or a shorter --sync-interval',

@@ -53,3 +53,7 @@ export const parseMount8 = (argv: readonly string[], verbs: readonly string[]): 
     );
   return { store: positional[0], mountpoint: positional[1], options, fake };
 };
+
+/** `mount -o remount,…`: about a mount that is there. */
+export const isRemount = ({ options }: Mount8Call): boolean =>
+  options.some((list) => list.split(',').includes('remount'));

@@ -7,6 +7,7 @@ import { EXIT_CODES } from './exit-codes.js';
 import { addFsck } from './fsck.js';
 import { addMkfs } from './mkfs.js';
 import { addMount } from './mount.js';
+import { addRemount } from './remount.js';
 import { addStatus } from './status.js';
 import { addSync } from './sync.js';
 import { addUmount } from './umount.js';
@@ -26,7 +27,8 @@ export const buildProgram = (context: CliContext): Command => {
       writeErr: () => undefined, // the exception carries the same message; see usageFailure
     })
     .addHelpText('after', `\nExit codes:\n${EXIT_CODES.map((e) => `  ${e.code}  ${e.meaning}`).join('\n')}`);
-  for (const add of [addMkfs, addMount, addUmount, addStatus, addSync, addFsck]) add(program, context);
+  for (const add of [addMkfs, addMount, addUmount, addRemount, addStatus, addSync, addFsck])
+    add(program, context);
   return program;
 };
 

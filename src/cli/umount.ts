@@ -12,7 +12,12 @@ import { clearStale, occupantOf, resolveMountPoint, type Occupant } from '../dae
 import { isAlive } from '../daemon/process-identity.js';
 import { findEntry, listEntries, removeEntry, type RegistryEntry } from '../daemon/registry.js';
 import { takeDown } from '../daemon/take-down.js';
-import { describeUnmount, type UnmountMode, type UnmountReport } from '../daemon/unmount-report.js';
+import {
+  describeUnmount,
+  leftUnsaved,
+  type UnmountMode,
+  type UnmountReport,
+} from '../daemon/unmount-report.js';
 import { type CliContext, type JsonOption, printResult } from './context.js';
 import { parseSeconds } from './numbers.js';
 
@@ -49,6 +54,7 @@ const PLAIN_MS = 60_000;
 const FORCE_MS = 10_000;
 const GRACE_MS = 2_000;
 const WAIT_AGAIN_MS = 250;
+const ETIMEDOUT = 110;
 
 export const addUmount = (program: Command, context: CliContext): void => {
   program
@@ -191,7 +197,7 @@ const ended = async (target: Target, report: UnmountReport, { json }: Wanted): P
   await waitUntilEnded(target, performance.now() + FORCE_MS, what);
   const lines = describeUnmount(report);
   printResult(context, json ? { json } : {}, { ...report, state: 'unmounted' }, lines);
-  if (report.errno === 0 && report.dropped.length === 0) return;
+  if (report.errno === 0 && !leftUnsaved(report.dropped)) return;
   const why = report.reason || (report.dropped[0]?.reason ?? 'lost');
   throw new Failure(
     'general',
@@ -200,10 +206,12 @@ const ended = async (target: Target, report: UnmountReport, { json }: Wanted): P
 };
 
 const stillUsed = (context: CliContext, report: UnmountReport, { json, mode, wait }: Wanted): Failure => {
-  const { mountpoint, holders, mountsBelow: below, outcome, reason } = report;
+  const { mountpoint, holders, mountsBelow: below, outcome, reason, errno } = report;
   if (json) printResult(context, { json }, { ...report, state: outcome }, []);
-  if (reason !== '' && holders.length === 0)
-    return new Failure('timed-out', `${mountpoint} was not unmounted: ${reason}`);
+  if (errno !== 0) {
+    const kind = errno === ETIMEDOUT ? 'timed-out' : 'general';
+    return new Failure(kind, `${mountpoint} was not unmounted, and goes on: ${reason} (--force ends it)`);
+  }
   const who =
     below.length > 0
       ? `unmount ${below.join(', ')} first`

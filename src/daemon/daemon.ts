@@ -8,6 +8,7 @@ import { rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { ControlServer } from './control-server.js';
 import type { EndResult } from './control-protocol.js';
+import { watchDispatcher } from './dispatcher-watch.js';
 import { asFailure, Failure } from './failure.js';
 import type { Host } from './host.js';
 import type { Log } from './log.js';
@@ -17,11 +18,12 @@ import { identify } from './process-identity.js';
 import type { ReadyReport } from './ready.js';
 import { registryFiles, removeEntry, writeEntry, type Registered } from './registry.js';
 import { parseRemountRequest } from './remount.js';
-import { MountService, type Started } from './service.js';
+import { DEFAULT_LIMITS, MountService, type Started } from './service.js';
 import { parseSettings, type MountSettings } from './settings.js';
 import type { ChosenTransport } from './transport.js';
 import { DaemonThreads } from './threads.js';
 import { parseUnmountRequest } from './unmount-report.js';
+import type { Watchdog } from './watchdog.js';
 
 export class Daemon {
   /** The exit code: that of the mount which ended worst. */
@@ -32,6 +34,7 @@ export class Daemon {
   readonly #here: Surroundings;
   readonly #log: Log;
   readonly #threads: DaemonThreads;
+  readonly #watchdog: Watchdog;
   readonly #services = new Map<string, MountService>();
   #exitCode = 0;
   #closing = false;
@@ -45,6 +48,13 @@ export class Daemon {
     this.#here = here;
     this.#log = log;
     this.#threads = new DaemonThreads(settings.tuning, ports, (error) => this.fail(error));
+    this.#watchdog = watchDispatcher(
+      () => this.#threads.ping(),
+      settings.tuning.watchdogMs,
+      log,
+      (error) => this.fail(error),
+    );
+    this.#watchdog.start();
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
 
@@ -57,7 +67,10 @@ export class Daemon {
       ...this.#log,
       write: (level, message, fields) => this.#log.write(level, message, { mountpoint, ...fields }),
     };
-    const service = new MountService(settings, this.#ports, this.#host, log, this.#threads);
+    const service = new MountService(settings, this.#ports, this.#host, log, this.#threads, {
+      ...DEFAULT_LIMITS,
+      stopMs: settings.tuning.stopMs,
+    });
     this.#services.set(mountpoint, service);
     const server = this.#controlOf(service);
     let registered: Registered | undefined;
@@ -128,6 +141,7 @@ export class Daemon {
     this.#services.delete(mountpoint);
     if (this.#services.size > 0) return;
     this.#closing = true;
+    this.#watchdog.stop();
     this.#resolveEnded(this.#exitCode);
   }
 }

@@ -12,11 +12,11 @@ export const statusOf = (
   ending: boolean,
 ): DispatcherStatus => {
   const { vnodes, vnlru, txgs, fs, pool } = core;
-  const { bufs, names } = vnodes;
+  const { bufs, names, values } = vnodes;
   const running = fs.readOnly ? 'read-only' : 'running';
   return {
     state: ending ? 'unmounting' : txgs.failing !== undefined ? 'failing' : running,
-    reason: txgs.failing?.reason ?? '',
+    reason: txgs.failing?.reason ?? txgs.logHeld,
     protocol,
     fsid: fs.fsid,
     capabilities: fs.state.options.capabilities,
@@ -54,6 +54,8 @@ export const statusOf = (
       nameNegativeHits: names.negativeHits,
       nameMisses: names.misses,
       nameEvictions: names.evictions,
+      valueBytes: values.bytes,
+      valueEvictions: values.evictions,
       bufHits: bufs.hits,
       bufMisses: bufs.misses,
       bufEvictions: bufs.evictions,

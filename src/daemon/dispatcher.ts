@@ -66,7 +66,7 @@ export class Dispatcher {
 
   #onDeadline(): void {
     for (const mount of this.#mounts) mount.onDeadline();
-    this.#shared.vnlru.runSlice();
+    this.#shared.vnlru.vnlruProc();
   }
 
   #expectsWake(): boolean {

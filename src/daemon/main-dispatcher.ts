@@ -6,16 +6,17 @@
  * INVARIANT: nothing on this thread waits for a mount that it serves: unmounting, probing and flushing are done by children.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { onMacos } from '../base/macos/system.js';
 import { SystemClock } from '../base/system-clock.js';
 import type { FuseClass } from '../fuse/fuse-native/binding.js';
 import { nativeCapabilities } from '../fuse/fuse-native/capabilities.js';
-import { connectionEnd, fuseDescriptors, newFuseDescriptor } from '../fuse/fuse-native/device-watch.js';
-import { linuxPlatform } from '../fuse/fuse-native/platform.js';
-import { macosPlatform } from '../fuse/macos/platform.js';
+import { deviceEnd, fuseDescriptors } from '../fuse/fuse-native/device-watch.js';
+import { linuxPlatform, macosPlatform } from '../fuse/fuse-native/platform.js';
 import { NativeSession } from '../fuse/fuse-native/session.js';
 import type { SyncerReply } from '../syncer/messages.js';
 import type { Core } from '../vfs/core.js';
 import { Shared } from '../vfs/shared.js';
+import { mountGone } from './macos-host.js';
 import type { DispatcherConfig, FromDispatcher, MountConfig, ToDispatcher } from './messages.js';
 import type { OnWorkerTrouble, StartDispatcher } from './ports.js';
 import { ServedMount, type SessionEvents } from './served-mount.js';
@@ -29,6 +30,8 @@ export class MainDispatcher {
   readonly #shared: Shared;
   readonly #onTrouble: OnWorkerTrouble;
   readonly #mounts: ServedMount<NativeSession>[] = [];
+  /** The last mount begun, settled when it is mounted: one at a time, since each is known by the descriptor that it adds. */
+  #mounting: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #timerMs = Infinity;
 
@@ -106,23 +109,27 @@ export class MainDispatcher {
         forcedUid,
         forcedGid,
         asRoot: process.geteuid?.() === 0,
-        platform: process.platform === 'darwin' ? macosPlatform : linuxPlatform,
+        platform: onMacos ? macosPlatform : linuxPlatform,
       },
       log: events.log,
       turnEnded: () => this.#setTimer(),
       onEnd: (cause) => events.ended(cause),
     });
-    this.#mount(session, events).catch(refuse);
+    this.#mount(session, mountpoint, events).catch(refuse);
     return session;
   }
 
-  async #mount(session: NativeSession, events: SessionEvents): Promise<void> {
-    const before = fuseDescriptors();
-    await session.mount();
-    const fd = newFuseDescriptor(before);
-    if (fd === undefined) throw new Error('the descriptor of libfuse’s device was not found');
+  async #mount(session: NativeSession, mountpoint: string, events: SessionEvents): Promise<void> {
+    const mounted = this.#mounting.then(async () => {
+      const before = onMacos ? undefined : fuseDescriptors();
+      await session.mount();
+      // In an object: a promise that resolves with a promise would wait for it.
+      return { end: before === undefined ? mountGone(mountpoint) : deviceEnd(before) };
+    });
+    this.#mounting = mounted.catch(() => undefined);
+    const { end } = await mounted;
     events.ready('libfuse 2.9', ['fuse-native 2.2.6', ...session.features]);
-    await connectionEnd(fd);
+    await end;
     this.#guard(() => session.end('unmounted'));
   }
 
@@ -149,7 +156,7 @@ export class MainDispatcher {
       mount.session.settleNow();
       mount.onDeadline();
     }
-    this.#shared.vnlru.runSlice();
+    this.#shared.vnlru.vnlruProc();
   }
 
   #forgetDropped(): void {

@@ -106,7 +106,7 @@ export type FromDispatcher =
 /** Shown by `vnodefs status --json` under each mount, beside mountpoint, store, pid and transport. */
 export interface DispatcherStatus {
   state: 'running' | 'read-only' | 'failing' | 'unmounting';
-  /** Why it is failing; empty otherwise. */
+  /** Why it is failing, or what writers wait for; empty otherwise. */
   reason: string;
   protocol: string;
   /** 16 hexadecimal digits, the same at every mount of the store; no other mount has it. */

@@ -7,7 +7,10 @@ import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
+import { MACOS_ROOT_RUNTIME_DIR, onMacos } from '../base/macos/system.js';
 import { errorText, Failure } from './failure.js';
+
+const ROOT_RUNTIME_DIR = onMacos ? MACOS_ROOT_RUNTIME_DIR : '/run/vnodefs';
 
 export interface Surroundings {
   uid: number;
@@ -18,14 +21,14 @@ export const surroundings = (): Surroundings => ({ uid: process.getuid?.() ?? 0,
 
 export const runtimeDir = ({ uid, env }: Surroundings): string => {
   if (env.VNODEFS_RUNTIME_DIR) return join(env.VNODEFS_RUNTIME_DIR, String(uid));
-  if (uid === 0) return '/run/vnodefs';
+  if (uid === 0) return ROOT_RUNTIME_DIR;
   return env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'vnodefs') : `/tmp/vnodefs-${uid}`;
 };
 
 /** Where the daemon of another user may have registered: for root, who may look at every mount. */
 export const runtimeDirsOf = (uid: number, here: Surroundings): string[] => {
   if (uid === here.uid || here.env.VNODEFS_RUNTIME_DIR) return [runtimeDir({ uid, env: here.env })];
-  return uid === 0 ? ['/run/vnodefs'] : [`/run/user/${uid}/vnodefs`, `/tmp/vnodefs-${uid}`];
+  return uid === 0 ? [ROOT_RUNTIME_DIR] : [`/run/user/${uid}/vnodefs`, `/tmp/vnodefs-${uid}`];
 };
 
 export const logDir = ({ uid, env }: Surroundings): string => {

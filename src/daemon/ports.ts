@@ -61,7 +61,8 @@ export interface StoreClaim {
   superblock: Superblock;
   /** True if the store was missing and has been made. */
   created: boolean;
-  release(): void;
+  /** `closed`: no thread of the daemon has the store open any more. */
+  release(closed: boolean): void;
 }
 
 export interface StorePort {

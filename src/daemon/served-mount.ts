@@ -124,7 +124,9 @@ export class ServedMount<S extends ServedSession> {
 
   /** When {@link onDeadline} wants to be called, on performance.now()'s scale. */
   get deadlineMs(): number {
-    return Math.min(this.#core.txgs.deadlineMs, this.#finishUntilMs, this.#pruner?.deadlineMs ?? Infinity);
+    const { txgs, fs } = this.#core;
+    if (fs.flushing) return 0;
+    return Math.min(txgs.deadlineMs, this.#finishUntilMs, this.#pruner?.deadlineMs ?? Infinity);
   }
 
   /** The syncer is about to answer a barrier that somebody waits for. */
@@ -162,6 +164,9 @@ export class ServedMount<S extends ServedSession> {
         this.#core.vnodes.bioOps.bioOpsSync(this.#core.fs.mount, (error) => this.#synced(request.id, error));
         return;
       case 'tally':
+        this.#core.fs.state.refusedWrites.beginUnmount();
+        this.#core.txgs.tally = undefined; // of an unmount that was refused
+        this.#core.txgs.waiveLogHeld();
         this.#tally();
         return;
       case 'close':
@@ -207,6 +212,12 @@ export class ServedMount<S extends ServedSession> {
       this.#finished(reply.errno, reply.reason, true);
       return;
     }
+    if (reply.kind === 'log') {
+      this.#core.txgs.onLog(reply);
+      if (reply.held !== '') this.#log('warn', 'writers wait', { reason: reply.held });
+      else this.#log('info', 'writers go on', {});
+      return;
+    }
     this.#core.txgs.onReply(reply);
     const failing = reply.errno !== 0;
     if (failing !== this.#wasFailing) {
@@ -235,6 +246,7 @@ export class ServedMount<S extends ServedSession> {
       return;
     }
     if (this.#phase === 'serving' || this.#phase === 'finishing') this.#core.txgs.poll();
+    this.#core.fs.flushSlice();
     this.#pruner?.poll();
   }
 
@@ -250,6 +262,7 @@ export class ServedMount<S extends ServedSession> {
     const { fs } = this.#core;
     fs.state.refusedWrites.noteNames(fs.mount);
     if (!fs.unmounting) fs.beginUnmount();
+    this.#core.txgs.waiveLogHeld();
     fs.forgetAll();
     this.#commitLast();
   }
@@ -298,9 +311,10 @@ export class ServedMount<S extends ServedSession> {
     this.#core.close();
     this.#syncer.close();
     const { vnodes, pool } = this.#core.shared;
-    // Of the other mounts, if there are any: otherwise all of it is 0, or something leaks.
     const left = { vnodes: vnodes.count, pages: pool.resident, dirtyPages: vnodes.bufs.dirtyPages };
-    this.#log('info', 'memory after the mount', left);
+    // Of the other mounts, if there are any: otherwise all of it is 0, or something leaks.
+    const leaks = vnodes.mountlist.mountlistBootGetfirst() === undefined && vnodes.count + pool.resident > 0;
+    this.#log(leaks ? 'error' : 'info', 'memory after the mount', left);
   }
 }
 

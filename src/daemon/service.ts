@@ -22,7 +22,7 @@ import type { DaemonPorts, StoreClaim } from './ports.js';
 import { remount, type RemountReport, type RemountRequest } from './remount.js';
 import type { MountSettings } from './settings.js';
 import type { DaemonThreads, MountThreads } from './threads.js';
-import type { UnmountReport, UnmountRequest } from './unmount-report.js';
+import { leftUnsaved, type UnmountReport, type UnmountRequest } from './unmount-report.js';
 import { Unmounter, type FinishResult, type Unmountable } from './unmounter.js';
 
 const EIO = 5;
@@ -55,7 +55,7 @@ export interface Started {
 }
 
 const endOf = ({ errno, reason, dropped }: Pick<UnmountReport, 'errno' | 'reason' | 'dropped'>): End => ({
-  exitCode: errno === 0 && dropped.length === 0 ? 0 : 1,
+  exitCode: errno === 0 && !leftUnsaved(dropped) ? 0 : 1,
   errno,
   reason,
 });
@@ -345,7 +345,7 @@ export class MountService {
     if (this.#closed) {
       this.#served?.link.close();
       this.#served?.link.drop();
-      this.#claim?.release();
+      this.#claim?.release(true);
     } else void this.#abandon();
     this.#resolveEnded(end);
   }
@@ -354,6 +354,6 @@ export class MountService {
   async #abandon(): Promise<void> {
     this.#served?.link.close();
     await this.#served?.abandon();
-    this.#claim?.release();
+    this.#claim?.release(false);
   }
 }

@@ -37,6 +37,10 @@ export interface Tuning {
   pagesMax: number;
   vnodesMax: number;
   syncIntervalMs: number;
+  /** A dispatcher that is silent for so long is given up; 0: never. */
+  watchdogMs: number;
+  /** From SIGTERM to the end, come what may. */
+  stopMs: number;
   traceFile: string | undefined;
 }
 
@@ -73,6 +77,8 @@ export const defaultTuning = (): Tuning => ({
   pagesMax: 65_536,
   vnodesMax: 100_000,
   syncIntervalMs: 5_000,
+  watchdogMs: 120_000,
+  stopMs: 10_000,
   traceFile: undefined,
 });
 

@@ -45,6 +45,11 @@ export class DaemonThreads {
     this.#link = new DispatcherLink(port, ports.system.waker(this.#wakeFd), onTrouble);
   }
 
+  /** Resolves when the dispatcher has had its turn, with the name of its thread. Not two at a time. */
+  ping(): Promise<string> {
+    return this.#link.ping();
+  }
+
   /** Starts the mount's syncer and has the dispatcher serve its device, which is the dispatcher's from now on. */
   serve(config: MountConfig, events: MountEvents, onTrouble: OnWorkerTrouble): MountThreads {
     const { store, readOnly } = config;

@@ -53,15 +53,18 @@ export interface UnmountReport {
   cutOff: Holder[];
   /** Stored during the unmount: files whose contents changed, and their bytes. */
   flushed: Saved;
-  /** Something written that isn't in the store; the first hundred. */
+  /** Something written that isn't in the store; the first hundred, those of the unmount itself first. */
   dropped: Loss[];
   /** Losses beyond those listed. */
   droppedMore: number;
   phases: Phase[];
-  /** 0 when everything is on disk; otherwise why not. */
+  /** 0 when everything is on disk, or somebody is in the way; otherwise why not, ETIMEDOUT where time was up. */
   errno: number;
   reason: string;
 }
+
+/** Whether the unmount itself left something unsaved. */
+export const leftUnsaved = (dropped: readonly Loss[]): boolean => dropped.some(({ earlier }) => !earlier);
 
 const bytesText = (bytes: number): string =>
   bytes >= 1 << 20 ? `${(bytes / (1 << 20)).toFixed(1)} MiB` : `${Math.ceil(bytes / 1024)} KiB`;
@@ -78,8 +81,10 @@ export const describeUnmount = (report: UnmountReport): string[] => {
       `stored ${flushed.files} changed file${flushed.files === 1 ? '' : 's'}, ${bytesText(flushed.bytes)}`,
     );
   if (cutOff.length > 0) lines.push(`cut off: ${describeHolders(cutOff, 20)}`);
-  for (const { path, bytes, reason } of dropped)
-    lines.push(`dropped: ${path}${bytes > 0 ? `, ${bytesText(bytes)}` : ''} (${reason})`);
+  for (const { path, bytes, reason, earlier } of dropped) {
+    const what = earlier ? 'refused earlier' : 'dropped';
+    lines.push(`${what}: ${path}${bytes > 0 ? `, ${bytesText(bytes)}` : ''} (${reason})`);
+  }
   if (droppedMore > 0) lines.push(`dropped: ${droppedMore} more`);
   for (const { name, trouble } of phases) if (trouble !== '') lines.push(`${name}: ${trouble}`);
   const slow = phases.reduce((sum, { ms }) => sum + ms, 0) >= 1_000;

@@ -23,7 +23,12 @@ const CLOSE_UNTIL = 0.7;
 const WAIT_UNTIL = 0.6;
 const FINISH_UNTIL = 0.95;
 const DETACH_MIN_MS = 1_000;
+/** Between two looks at all processes, and many times what a look takes: it must not be what keeps the machine busy. */
 const LOOK_AGAIN_MS = 100;
+const LOOK_SHARE = 5;
+
+const ETIMEDOUT = 110;
+const EIO = 5;
 
 /** What became of the store, from the dispatcher's last message. */
 export type FinishResult = Pick<UnmountReport, 'errno' | 'reason' | 'flushed' | 'dropped' | 'droppedMore'>;
@@ -37,7 +42,7 @@ export interface Unmountable {
   mounted(): MountEntry | undefined;
   /** Asks the dispatcher to force-close; see vflush. Must be given up by us if it doesn't answer. */
   closeFiles(how: 'writers' | 'all'): Promise<ClosedFiles>;
-  /** From now on what is stored is counted. */
+  /** From now on what is stored is counted, and what is lost is the unmount's. */
   tally(): void;
   /** The dispatcher commits, cuts the connection and closes the store, in `limitMs`. */
   finish(limitMs: number): Promise<FinishResult>;
@@ -137,30 +142,22 @@ export class Unmounter {
     });
     const { outcome } = detached as Detached;
     if (outcome === 'done' || outcome === 'not-mounted') return this.#finish(false);
-    const reason =
-      outcome === 'busy'
-        ? ''
-        : outcome === 'timed-out'
-          ? 'not unmounted in time'
-          : (this.#phases[0]?.trouble ?? '');
-    return this.#report('busy', reason);
+    if (outcome === 'busy') return this.#report('busy');
+    if (outcome === 'timed-out') return this.#report('busy', 'not unmounted in time', ETIMEDOUT);
+    return this.#report('busy', this.#phases[0]?.trouble, EIO);
   }
 
   async #writeClose(): Promise<UnmountReport> {
     await this.#writeBack();
-    const { live, closed } = await this.#closeWriters();
-    if (!closed)
-      return this.#request.thenForce === true ? this.#force() : this.#report('busy', this.#trouble());
+    const { live, refusal } = await this.#closeWriters();
+    if (refusal !== undefined)
+      return this.#request.thenForce === true ? this.#force() : this.#report('busy', ...refusal);
     if (live && this.#request.thenForce === true) await this.#waitForReaders();
     if (!this.#usedByReaders()) {
       await this.#detachLazily();
       return this.#finish(true);
     }
-    return this.#request.thenForce === true ? this.#force() : this.#report('read-only', '');
-  }
-
-  #trouble(): string {
-    return this.#phases.find(({ trouble }) => trouble !== '')?.trouble ?? '';
+    return this.#request.thenForce === true ? this.#force() : this.#report('read-only');
   }
 
   async #force(): Promise<UnmountReport> {
@@ -186,19 +183,21 @@ export class Unmounter {
 
   #closedPaths = new Set<string>();
 
-  async #closeWriters(): Promise<{ live: boolean; closed: boolean }> {
+  /** `refusal`: nothing has changed; why not, and an errno. */
+  async #closeWriters(): Promise<{ live: boolean; refusal?: [string, number] }> {
     const before = this.#holders();
-    let closed = false;
+    let refusal: [string, number] | undefined = ['the dispatcher does not answer', ETIMEDOUT];
     await this.#phase('close', async () => {
       const limitMs = this.#left(CLOSE_UNTIL, 100);
       const answer = await within(this.#mount.closeFiles('writers'), limitMs + 200, undefined);
       if (answer === undefined) return 'the dispatcher does not answer';
-      closed = answer.done;
+      refusal = answer.done ? undefined : [answer.trouble, EIO];
       this.#closedPaths = new Set(answer.paths.map((path: string) => this.#absolute(path)));
       return answer.trouble;
     });
-    if (closed) this.#cutOff = splitHolders(before, this.#closedPaths).cut;
-    return { live: this.#usedByReaders(), closed };
+    if (refusal !== undefined) return { live: true, refusal };
+    this.#cutOff = splitHolders(before, this.#closedPaths).cut;
+    return { live: this.#usedByReaders() };
   }
 
   #absolute(path: string): string {
@@ -215,9 +214,14 @@ export class Unmounter {
 
   async #waitForReaders(): Promise<void> {
     await this.#phase('wait', async () => {
-      while (!this.#hurried && this.#left(WAIT_UNTIL) > 0 && this.#usedByReaders())
-        await sleep(LOOK_AGAIN_MS);
-      return '';
+      for (;;) {
+        const startMs = performance.now();
+        if (!this.#usedByReaders()) return '';
+        const pauseMs = Math.max(LOOK_AGAIN_MS, (performance.now() - startMs) * LOOK_SHARE);
+        const leftMs = this.#left(WAIT_UNTIL);
+        if (this.#hurried || leftMs <= 0) return '';
+        await sleep(Math.min(pauseMs, leftMs));
+      }
     });
   }
 
@@ -258,7 +262,7 @@ export class Unmounter {
     return { ...this.#report('unmounted', result.reason), ...result };
   }
 
-  #report(outcome: UnmountReport['outcome'], reason: string): UnmountReport {
+  #report(outcome: UnmountReport['outcome'], reason = '', errno = 0): UnmountReport {
     const mount = outcome === 'unmounted' ? undefined : this.#mount.mounted();
     const holders = mount === undefined ? [] : this.#mount.host.holders(mount);
     return {
@@ -273,7 +277,7 @@ export class Unmounter {
       dropped: [],
       droppedMore: 0,
       phases: this.#phases,
-      errno: 0,
+      errno,
       reason,
     };
   }

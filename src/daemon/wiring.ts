@@ -122,7 +122,8 @@ const claim = (path: string, readOnly: boolean): StoreClaim => {
   try {
     const db = openStore(path, { mode: readOnly ? 'read' : 'write', cacheKiB: 1024 });
     try {
-      return { superblock: readSuperblock(db, path), created, release: () => lock.release() };
+      const release = (closed: boolean): void => (closed ? lock.close() : lock.release());
+      return { superblock: readSuperblock(db, path), created, release };
     } finally {
       db.close();
     }
@@ -174,6 +175,9 @@ const nativeMounter: Mounter = {
   settled: () => undefined,
 };
 
+/** Nobody polls there: messages wake the main thread's event loop by themselves. Writes to -1 are refused, and nobody minds. */
+const withoutEventFd: Pick<System, 'eventfd' | 'waker'> = { eventfd: () => -1, waker: () => () => undefined };
+
 /** Throws a Failure where the transport asked for can't be used. */
 export const daemonPorts = (choice: TransportChoice): DaemonPorts => {
   const { transport, binding } = translate(() =>
@@ -182,7 +186,12 @@ export const daemonPorts = (choice: TransportChoice): DaemonPorts => {
   const ports = kernelPorts(transport);
   return binding === undefined
     ? ports
-    : { ...ports, mounter: nativeMounter, startDispatcher: mainDispatcherStarter(binding) };
+    : {
+        ...ports,
+        mounter: nativeMounter,
+        system: { ...ports.system, ...withoutEventFd },
+        startDispatcher: mainDispatcherStarter(binding),
+      };
 };
 
 const kernelPorts = (transport: ChosenTransport): DaemonPorts => ({

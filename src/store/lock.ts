@@ -1,20 +1,21 @@
 /**
  * One writer per store, across processes and threads: flock(2) on the store file itself, through a descriptor
  * of our own.
- * No side file, so nothing to leave behind or to race for; the lock follows the file when it is renamed.
+ * No side file (but on macOS: see there), so nothing to leave behind or to race for; the lock follows the file when it is renamed.
  *
- * INVARIANT: a descriptor opened here is never closed while the process lives. Closing any descriptor of a file
- * drops every POSIX
- * lock the process holds on it (fcntl(2), "Record locking and file descriptors"), and SQLite's locks are such.
- * Descriptors are therefore kept
- * per file (device, inode) and used again: the map below is state of the process, not of a mount. A second
- * thread keeps its own.
+ * INVARIANT: a descriptor opened here is not closed while SQLite may have the file open anywhere in the process. Closing any
+ * descriptor of a file drops every POSIX lock the process holds on it (fcntl(2), "Record locking and file descriptors"), and SQLite's
+ * locks are such. Descriptors are therefore kept per file (device, inode) and used again, unless the holder knows that all
+ * connections are closed ({@link StoreLock.close}): the map below is state of the process, not of a mount. A second thread keeps
+ * its own.
  */
-import { openSync, statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { tryLockExclusive, unlock } from '../base/flock.js';
+import { macosLockFile, onMacos } from '../base/macos/system.js';
 import { StoreError } from './store-error.js';
 
 interface Kept {
+  key: string;
   fd: number;
   held: boolean;
 }
@@ -34,6 +35,13 @@ export class StoreLock implements Disposable {
     this.#released = true;
     this.#kept.held = false;
     unlock(this.#kept.fd);
+  }
+  /** As {@link release}, and lets go of the file. Requires: no connection of this process, in any thread, has it open. */
+  close(): void {
+    if (this.#released) return;
+    this.release();
+    keptByFile.delete(this.#kept.key);
+    closeSync(this.#kept.fd);
   }
   [Symbol.dispose](): void {
     this.release();
@@ -60,7 +68,8 @@ function descriptorOf(path: string): Kept {
     const key = `${stat.dev}:${stat.ino}`;
     let kept = keptByFile.get(key);
     if (kept === undefined) {
-      kept = { fd: openSync(path, 'r'), held: false };
+      const fd = onMacos ? openSync(macosLockFile(path), 'a') : openSync(path, 'r');
+      kept = { key, fd, held: false };
       keptByFile.set(key, kept);
     }
     return kept;

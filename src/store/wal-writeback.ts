@@ -6,6 +6,7 @@
  * main file and on -shm, none on -wal.
  */
 import { closeSync, openSync } from 'node:fs';
+import { onMacos } from '../base/macos/system.js';
 import { SYNC_FILE_RANGE_WRITE, syscalls } from '../base/syscalls.js';
 
 export class WalWriteback {
@@ -18,6 +19,7 @@ export class WalWriteback {
 
   /** Does not wait for the disk. Failures are for the barrier to report. */
   start(): void {
+    if (onMacos) return; // has no such call
     try {
       this.#fd ??= openSync(this.#path, 'r+');
     } catch {

@@ -49,6 +49,10 @@ function prepareAll(db: Database.Database) {
   };
 }
 
+/** How long a commit waits for another program that writes to the store; and a checkpoint for those that read it. */
+const COMMIT_BUSY_MS = 5000;
+const CHECKPOINT_BUSY_MS = 50;
+
 /** Requires: the caller holds the store's lock (lock.ts) for as long as this is open. */
 export class StoreWriter {
   readonly superblock: Superblock;
@@ -117,13 +121,13 @@ export class StoreWriter {
   }
 
   /**
-   * Folds the WAL into the main file, syncing both. 'passive' takes what it can without waiting; 'truncate'
-   * also empties the
-   * WAL file. Errors: FsError.
+   * Folds the WAL into the main file, syncing both. 'passive' takes what it can without waiting; 'restart' waits a moment for readers, so
+   * that the next commit begins the WAL anew; 'truncate' also empties its file. Errors: FsError.
    */
-  checkpoint(mode: CheckpointMode): CheckpointResult {
+  checkpoint(mode: CheckpointMode, busyMs = CHECKPOINT_BUSY_MS): CheckpointResult {
     this.#renewWal();
     try {
+      this.#db.exec(`PRAGMA busy_timeout = ${busyMs}`);
       const rows = this.#db.pragma(`wal_checkpoint(${mode.toUpperCase()})`) as {
         busy: number;
         log: number;
@@ -135,13 +139,15 @@ export class StoreWriter {
     } catch (error) {
       this.#suspect(error);
       throw storeFsError(error, 'checkpoint');
+    } finally {
+      this.#db.exec(`PRAGMA busy_timeout = ${COMMIT_BUSY_MS}`);
     }
   }
 
-  /** Bytes of the WAL that a checkpoint would still have to fold in; its file may be longer. */
-  walBytes(): number {
+  /** Bytes of the WAL that a checkpoint would still have to fold in, and of all of it; its file may be longer. */
+  walBytes(): { unfolded: number; whole: number } {
     const [frames, done] = this.#walFrames();
-    return Math.max(0, frames - done) * this.#frameBytes;
+    return { unfolded: Math.max(0, frames - done) * this.#frameBytes, whole: frames * this.#frameBytes };
   }
 
   /** Bytes of the WAL file. */
@@ -149,11 +155,34 @@ export class StoreWriter {
     return statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   }
 
-  /** Gives up to `maxPages` free SQLite pages back to the host's filesystem. Errors: FsError. */
+  /** SQLite pages of the main file, once the WAL is folded in. Errors: FsError. */
+  pages(): number {
+    try {
+      return Number(this.#db.pragma('page_count', { simple: true }));
+    } catch (error) {
+      throw storeFsError(error, 'pages');
+    }
+  }
+
+  /** Those that hold nothing. Errors: FsError. */
+  freePages(): number {
+    try {
+      return Number(this.#db.pragma('freelist_count', { simple: true }));
+    } catch (error) {
+      throw storeFsError(error, 'freePages');
+    }
+  }
+
+  /**
+   * Gives up to `maxPages` free SQLite pages back to the host's filesystem: in a transaction of its own, which changes no contents; the file
+   * gets shorter at the next checkpoint. Errors: FsError.
+   */
   releaseFreeSpace(maxPages: number): void {
     try {
+      this.#file.verify();
       this.#db.exec(`PRAGMA incremental_vacuum(${Math.floor(maxPages)})`);
     } catch (error) {
+      this.#suspect(error);
       throw storeFsError(error, 'releaseFreeSpace');
     }
   }
@@ -178,7 +207,7 @@ export class StoreWriter {
     if (!this.#db.open) return;
     try {
       this.#setFull(true);
-      this.checkpoint('truncate');
+      this.checkpoint('truncate', COMMIT_BUSY_MS);
     } finally {
       this.#db.close();
     }

@@ -13,7 +13,7 @@ export interface SyncerWorkerData {
   /** Carries SyncerRequest in, SyncerReply out. */
   dispatcher: MessagePort;
   /** For tests: other bounds of the WAL than the usual ones. */
-  limits?: SyncerLimits;
+  limits?: Partial<SyncerLimits>;
 }
 
 /** Dispatcher → syncer. `log` is transferred, not copied; it is an encoded TxgOps sequence (store/txg-log.ts). */
@@ -46,9 +46,16 @@ export interface CommitReply {
   commitMs: number;
   walBytes: number;
 }
+/** The log's state has changed beside a commit. */
+export interface LogReply {
+  kind: 'log';
+  walBytes: number;
+  /** Why nothing new should be taken for now: the log is at its bound, and somebody outside keeps it from being folded in. Or ''. */
+  held: string;
+}
 export interface ClosedReply {
   kind: 'closed';
   errno: number;
   reason: string;
 }
-export type SyncerReply = CommitReply | ClosedReply;
+export type SyncerReply = CommitReply | LogReply | ClosedReply;

@@ -73,6 +73,7 @@ export class SealedGroup {
     for (const vp of this.vnodes) {
       vp.cutSealed = Infinity;
       vp.dropsSealed = undefined;
+      if (vp.valuesTxg === this.txg) vp.valuesTxg = 0;
       vnodes.vdrop(vp);
       if (vp.removed && vp.holdCount === 0) vnodes.vgone(vp);
     }
@@ -110,11 +111,35 @@ export class SealedGroup {
       if (entry.dirtyTxg !== this.txg) continue;
       entry.dirtyTxg = 0;
       const dvp = entry.dvp;
-      if (--dvp.dirtyNames === 0) {
-        dvp.added = undefined;
-        dvp.addedCookies = undefined;
-      }
+      dvp.dirtyNames--;
+      dropStored(dvp);
       if (dvp.names?.get(entry.name) === entry) cache.unpin(entry);
     }
   }
 }
+
+/** Slots of {@link Vnode.added} worth going through again. */
+const ADDED_SLACK = 64;
+
+/**
+ * Takes entries that the store has by now off the list of additions: all at once when nothing is dirty, else each time that they
+ * are the larger part. A directory in which names are made all the time is never clean, and its list would grow for ever.
+ */
+const dropStored = (dvp: Vnode): void => {
+  const { added, addedCookies } = dvp;
+  if (added === undefined || addedCookies === undefined) return;
+  if (dvp.dirtyNames === 0) {
+    dvp.added = undefined;
+    dvp.addedCookies = undefined;
+    return;
+  }
+  if (added.length < 2 * dvp.dirtyNames + ADDED_SLACK) return;
+  let kept = 0;
+  for (let i = 0; i < added.length; i++) {
+    if (added[i].dirtyTxg === 0 || added[i].cookie !== addedCookies[i]) continue;
+    added[kept] = added[i];
+    addedCookies[kept++] = addedCookies[i];
+  }
+  added.length = kept;
+  addedCookies.length = kept;
+};

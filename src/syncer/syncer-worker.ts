@@ -5,13 +5,13 @@
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { EventFdWaker } from '../base/descriptors.js';
 import type { CommitRequest, SyncerReply, SyncerRequest, SyncerWorkerData } from './messages.js';
-import { Syncer } from './syncer.js';
+import { type LogState, Syncer } from './syncer.js';
 
 /** Pauses before a failed group is tried again: doubled each time, from the first to the last. */
 const RETRY_FIRST_MS = 250;
 const RETRY_LAST_MS = 5_000;
-/** Nothing asked for this long counts as idle. */
-const IDLE_MS = 250;
+/** Between two slices of idle work: a request that comes meanwhile waits for one at most. */
+const SLICE_PAUSE_MS = 5;
 const LOOK_OUT_MS = 0.2;
 /** Requests taken that way before the event loop (timers) has its turn. */
 const LOOK_OUTS_MAX = 1000;
@@ -23,6 +23,7 @@ let syncer = readOnly ? undefined : new Syncer(store, pool, limits);
 let lookOutWanted = false;
 let idleTimer: NodeJS.Timeout | undefined;
 let retryTimer: NodeJS.Timeout | undefined;
+let held = '';
 
 const reply = (message: SyncerReply): void => {
   dispatcher.postMessage(message);
@@ -37,9 +38,24 @@ const commit = (syncer: Syncer, request: CommitRequest, retryMs: number): void =
     return;
   }
   lookOutWanted = request.barrier;
-  syncer.checkpoint(false);
+  tell(syncer.settle());
+  idleSoon(syncer, syncer.limits.idleMs);
+};
+
+const tell = (state: LogState): void => {
+  if (state.held === held) return;
+  held = state.held;
+  reply({ kind: 'log', ...state });
+};
+
+const idleSoon = (syncer: Syncer, ms: number): void => {
   clearTimeout(idleTimer);
-  idleTimer = setTimeout(() => syncer.checkpoint(true), IDLE_MS);
+  idleTimer = setTimeout(() => {
+    const state = syncer.idle();
+    tell(state);
+    if (state.more) idleSoon(syncer, SLICE_PAUSE_MS);
+    else if (state.held !== '') idleSoon(syncer, syncer.limits.idleMs);
+  }, ms);
 };
 
 const take = (request: SyncerRequest): void => {

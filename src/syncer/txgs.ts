@@ -17,18 +17,20 @@ import { Errno, FsError } from '../base/errno.js';
 import type { Clock } from '../base/clock.js';
 import type { Ino } from '../base/ids.js';
 import { WouldBlock } from '../base/wait.js';
-import type { StoreCounters, TxgOps } from '../store/types.js';
+import { PAGE_BYTES, type StoreCounters, type TxgOps } from '../store/types.js';
 import { lengthOfMask, popcount, type Buf } from '../vnode/buf.js';
 import type { MountAudit } from '../vnode/mount.js';
 import type { NameEntry } from '../vnode/name-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
-import type { CommitReply, SyncerRequest } from './messages.js';
+import type { CommitReply, LogReply, SyncerRequest } from './messages.js';
 import { SealedGroup } from './sealed-group.js';
 import type { RoomTaker, WriteRoom } from './write-room.js';
 
 /** The encoder of a group's log: see store/txg-log.ts. */
 export interface TxgLog extends TxgOps {
+  /** Bytes of the operations appended so far. */
+  readonly logBytes: number;
   /** Hands the encoded operations over and starts anew. */
   take(): { log: ArrayBuffer; logBytes: number };
 }
@@ -52,8 +54,14 @@ export interface TxgOptions {
   syncIntervalMs: number;
 }
 
+/** A log of fewer bytes is never the reason to seal a group, or to wait. */
+const LOG_BYTES_MIN = 64 << 10;
+
 /** Pages of a group that is committed in well under a millisecond. */
 const SMALL_GROUP_PAGES = 64;
+
+/** As long as an unmount may take. */
+const WAIVED_MS = 60_000;
 
 type Done = (error: FsError | undefined) => void;
 
@@ -64,6 +72,10 @@ export class Txgs implements RoomTaker {
   durable: number;
   /** Set while commits fail; cleared by the first that succeeds. */
   failing: { errno: number; reason: string } | undefined = undefined;
+  /** Why nothing new is taken, though commits go well: see Syncer. */
+  logHeld = '';
+  /** Until then it is taken nevertheless: an unmount has begun. */
+  #heldWaivedUntilMs = 0;
   /** Raised when commits begin to fail: handles compare it, as Linux's errseq. */
   errSeq = 0;
   commits = 0;
@@ -84,6 +96,9 @@ export class Txgs implements RoomTaker {
   /** Dirty vnodes and names at which a group is sealed, and at which operations wait. */
   readonly #sealObjects: number;
   readonly #dirtyObjectsMax: number;
+  /** Bytes of the log (attributes, symlink targets: what isn't in pages) at which a group is sealed, and at which operations wait. */
+  readonly #sealLogBytes: number;
+  readonly #logBytesMax: number;
   #dirtyVnodes: Vnode[] = [];
   #dirtyNames: NameEntry[] = [];
   #rows: Buf[] = [];
@@ -113,12 +128,14 @@ export class Txgs implements RoomTaker {
     const pool = options.vnodes.bufs.pool.size;
     this.#dirtyPagesMax = Math.floor(pool / 2);
     this.#sealPages = Math.max(1, Math.min(Math.floor(pool / 8), 8192));
+    this.#sealLogBytes = Math.max(LOG_BYTES_MIN, this.#sealPages * PAGE_BYTES);
+    this.#logBytesMax = 2 * this.#sealLogBytes;
     this.#dirtyObjectsMax = Math.max(16, options.vnodes.max);
     this.#sealObjects = Math.max(4, Math.min(Math.floor(options.vnodes.max / 4), 20_000));
   }
 
   /**
-   * For operations that log data changes at once (truncate, xattrs). The vnode must be marked by {@link
+   * For operations that log changes at once (truncate, xattrs, symlinks). The vnode must be marked by {@link
    * dirtyAttr} too.
    */
   get log(): TxgOps {
@@ -149,8 +166,10 @@ export class Txgs implements RoomTaker {
     if (this.failing !== undefined) throw new FsError(this.failing.errno, 'write-back');
     const { shares } = this.#room;
     const crowded =
+      (this.logHeld !== '' && this.#clock.monotonicMs() >= this.#heldWaivedUntilMs) ||
       (pages > 0 && this.#pagesCrowded(pages, shares)) ||
       this.dirtyObjects >= this.#dirtyObjectsMax / shares ||
+      this.#log.logBytes >= this.#logBytesMax / shares ||
       !this.#vnodes.bufs.reserve(pages);
     if (!crowded) return;
     this.#room.press();
@@ -218,6 +237,12 @@ export class Txgs implements RoomTaker {
     this.enlist(buf.vp);
   }
 
+  /** Extended attributes or the symlink target of `vp` have been appended to the log; it must be marked by {@link dirtyAttr} too. */
+  valuesLogged(vp: Vnode): void {
+    vp.logged = true;
+    vp.valuesTxg = this.openId;
+  }
+
   /** Throws WouldBlock until group `txg`, which is sealed if it is still open, has been committed; FsError when commits fail. */
   awaitCommit(txg: number): void {
     if (this.committed >= txg) return;
@@ -263,7 +288,10 @@ export class Txgs implements RoomTaker {
   /** When {@link poll} should be called next, in the clock's monotonic milliseconds; Infinity if never. */
   get deadlineMs(): number {
     if (this.#sealed !== undefined || !this.#changed) return Infinity;
-    const full = this.#openPages >= this.#sealPages || this.dirtyObjects >= this.#sealObjects;
+    const full =
+      this.#openPages >= this.#sealPages ||
+      this.dirtyObjects >= this.#sealObjects ||
+      this.#log.logBytes >= this.#sealLogBytes;
     if (this.#sealWanted || full) return 0;
     return this.#firstDirtyMs + this.#intervalMs;
   }
@@ -311,17 +339,12 @@ export class Txgs implements RoomTaker {
       vp.inStore = false;
       vp.logged = false;
       vp.attrDirty = false;
-      vp.linkDirty = false;
       return;
     }
     if (vp.attrDirty) {
       this.#log.putInode(vp);
       vp.attrDirty = false;
       vp.inStore = true;
-    }
-    if (vp.linkDirty && vp.linkTarget) {
-      this.#log.setSymlink(vp.ino, vp.linkTarget);
-      vp.linkDirty = false;
     }
     vp.logged = false;
     const bufs = vp.dirtyBufs;
@@ -365,6 +388,19 @@ export class Txgs implements RoomTaker {
       this.#finishWaiters(this.durable, undefined);
     }
     this.poll();
+    this.#room.wake(this.#clock.monotonicMs());
+  }
+
+  /** Whoever waits because of the log looks again. */
+  onLog({ walBytes, held }: LogReply): void {
+    this.walBytes = walBytes;
+    this.logHeld = held;
+    this.#room.wake(this.#clock.monotonicMs());
+  }
+
+  /** An unmount has begun: what the kernel still has to write back is taken, whoever reads the store. */
+  waiveLogHeld(): void {
+    this.#heldWaivedUntilMs = this.#clock.monotonicMs() + WAIVED_MS;
     this.#room.wake(this.#clock.monotonicMs());
   }
 

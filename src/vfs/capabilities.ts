@@ -39,6 +39,8 @@ export interface TransportCapabilities {
   /** record and flock locks (the kernel's own, for one host). */
   readonly locks: boolean;
   readonly writebackCache: boolean;
+  /** An older version of the kernel's protocol can be asked for. */
+  readonly protocols: boolean;
   /** A request that waits can be interrupted by a signal. */
   readonly interrupts: boolean;
   /** The kernel can be told to drop pages, attributes or names. */

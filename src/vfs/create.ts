@@ -56,7 +56,6 @@ const newInode = (fs: FsState, caller: Caller, dvp: Vnode, wanted: NewInode): Vn
   vp.mode = isDir && sgid ? mode | S_ISGID : mode;
   vp.type = vtypeOfMode(vp.mode);
   if (isDir || vp.isReg) vp.flags = dvp.flags & INHERITED_FLAGS;
-  vp.xattrs = new Map();
   fs.modified(vp);
   vp.atimeSec = vp.btimeSec = vp.mtimeSec;
   vp.atimeNsec = vp.btimeNsec = vp.mtimeNsec;
@@ -113,7 +112,9 @@ export const addNode = (
   const vp = newInode(fs, caller, dvp, wanted);
   if (target !== undefined) {
     vp.linkTarget = target;
-    vp.linkDirty = true;
+    fs.txgs.log.setSymlink(vp.ino, target);
+    fs.txgs.valuesLogged(vp);
+    fs.vnodes.values.touch(vp);
     vp.size = target.length;
   }
   if (vp.isDir) dvp.nlink++;

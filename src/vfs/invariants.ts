@@ -6,6 +6,8 @@
 import { popcount, type Buf } from '../vnode/buf.js';
 import { formatFsid } from '../vnode/fsid.js';
 import type { Mount, MountAudit } from '../vnode/mount.js';
+import { MNTSCAN_FORWARD, MNTSCAN_NOBUSY } from '../vnode/mount-list.js';
+import { valueBytes } from '../vnode/value-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import { VFlag, VType, type Vnode } from '../vnode/vnode.js';
 
@@ -19,6 +21,7 @@ class Totals {
   dirtyPages = 0;
   names = 0;
   cleanNames = 0;
+  valueBytes = 0;
   /** By frame: how many own it. */
   readonly owners: Uint8Array;
   constructor(frames: number) {
@@ -34,7 +37,7 @@ export const checkInvariants = (vnodes: VnodeCache): string[] => {
   };
   const totals = new Totals(vnodes.bufs.pool.size);
   const fsids = new Set<string>();
-  for (const mp of vnodes.mountlist) {
+  const checkMount = (mp: Mount): number => {
     fsids.add(formatFsid(mp.stat.fsid));
     expect(vnodes.mountlist.vfsGetvfs(mp.stat.fsid) === mp, () => 'a mount is not found by its fsid');
     expect(mp.listed && !mp.gone && mp.busyCount >= 0, () => 'a mount on the list is gone, or busyCount < 0');
@@ -44,7 +47,9 @@ export const checkInvariants = (vnodes: VnodeCache): string[] => {
     for (const vp of mp.table.values()) checkVnode(vp, audit, totals, expect);
     for (const frame of audit.orphanedFrames) totals.owners[frame]++;
     totals.dirtyPages += audit.sealedFrames;
-  }
+    return 0;
+  };
+  vnodes.mountlist.mountlistScan(checkMount, MNTSCAN_FORWARD | MNTSCAN_NOBUSY);
   expect(fsids.size === vnodes.mountlist.size, () => 'two mounts have the same fsid');
   checkDummy(vnodes, expect);
   checkTotals(vnodes, totals, expect);
@@ -103,6 +108,7 @@ const checkVnode = (vp: Vnode, audit: MountAudit, totals: Totals, expect: Expect
   }
   expect(pages === vp.residentPages, () => `${name}: residentPages ${vp.residentPages}, counted ${pages}`);
   checkNames(vp, totals, expect);
+  totals.valueBytes += valueBytes(vp);
 };
 
 const checkBuf = (buf: Buf, vp: Vnode, audit: MountAudit, totals: Totals, expect: Expect): void => {
@@ -180,5 +186,6 @@ const checkTotals = (vnodes: VnodeCache, totals: Totals, expect: Expect): void =
   compare('dirty pages', bufs.dirtyPages, totals.dirtyPages);
   compare('names', names.size, totals.names);
   compare('clean names', names.clean, totals.cleanNames);
+  compare('bytes of values', vnodes.values.bytes, totals.valueBytes);
   expect(names.clean <= names.max, () => `${names.clean} clean names of ${names.max}`);
 };

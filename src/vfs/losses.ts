@@ -16,6 +16,8 @@ export interface Loss {
   /** 0: attributes or a name, no contents. */
   bytes: number;
   reason: string;
+  /** Lost before the unmount began: whoever wrote it heard of it then, and may have written it again. */
+  earlier: boolean;
 }
 
 export interface Saved {
@@ -26,16 +28,29 @@ export interface Saved {
 const FILES_MAX = 1_000;
 const LISTED_MAX = 100;
 
+interface Refused {
+  bytes: number;
+  errno: number;
+  earlier: boolean;
+}
+
 /** Writes refused that came from the kernel's cache; of the first {@link FILES_MAX} files. */
 export class RefusedWrites {
   /** Names of files that were force-closed: their vnodes, and with them the cached names, are gone. */
   readonly paths = new Map<Ino, string>();
-  readonly #byIno = new Map<Ino, { bytes: number; errno: number }>();
+  readonly #byIno = new Map<Ino, Refused>();
 
   add(ino: Ino, bytes: number, errno: number): void {
     const known = this.#byIno.get(ino);
-    if (known !== undefined) known.bytes += bytes;
-    else if (this.#byIno.size < FILES_MAX) this.#byIno.set(ino, { bytes, errno });
+    if (known !== undefined) {
+      known.bytes += bytes;
+      known.earlier = false;
+    } else if (this.#byIno.size < FILES_MAX) this.#byIno.set(ino, { bytes, errno, earlier: false });
+  }
+
+  /** An unmount begins: what was refused until now is not its doing. */
+  beginUnmount(): void {
+    for (const refused of this.#byIno.values()) refused.earlier = true;
   }
 
   /** Remembers the names of files while the mount's vnodes, and with them the cached names, are there. */
@@ -45,7 +60,7 @@ export class RefusedWrites {
     for (const [ino, path] of pathsOf(mount, unknown)) this.paths.set(ino, path);
   }
 
-  entries(): Iterable<[Ino, { bytes: number; errno: number }]> {
+  entries(): Iterable<[Ino, Refused]> {
     return this.#byIno;
   }
 }
@@ -58,12 +73,16 @@ export const lossesOf = (
   reason: string,
 ): { dropped: Loss[]; droppedMore: number } => {
   const found = new Map<Ino, Omit<Loss, 'path'>>();
-  for (const [ino, pages] of txgs.uncommitted()) found.set(ino, { bytes: pages * PAGE_BYTES, reason });
-  for (const [ino, { bytes, errno }] of refused.entries()) {
+  for (const [ino, pages] of txgs.uncommitted())
+    found.set(ino, { bytes: pages * PAGE_BYTES, reason, earlier: false });
+  for (const [ino, { bytes, errno, earlier }] of refused.entries()) {
     const known = found.get(ino);
-    found.set(ino, { bytes: bytes + (known?.bytes ?? 0), reason: errnoName(errno) });
+    const sum = bytes + (known?.bytes ?? 0);
+    found.set(ino, { bytes: sum, reason: errnoName(errno), earlier: earlier && known === undefined });
   }
-  const listed = [...found].slice(0, LISTED_MAX);
+  const listed = [...found]
+    .sort(([, a], [, b]) => Number(a.earlier) - Number(b.earlier))
+    .slice(0, LISTED_MAX);
   const paths = pathsOf(
     mount,
     listed.map(([ino]) => ino),

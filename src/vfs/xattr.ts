@@ -1,5 +1,6 @@
 /**
- * Extended attributes: xattr(7). All of an inode's attributes are loaded at the first use and kept with its vnode.
+ * Extended attributes: xattr(7). All of an inode's attributes are loaded at the first use and kept with its vnode while
+ * there is room (see vnode/value-cache.ts).
  * Who may touch which namespace is the kernel's check (default_permissions); limits are Linux's
  * (include/uapi/linux/limits.h).
  */
@@ -20,12 +21,15 @@ const XATTR_REPLACE = 2;
 
 /** All attributes of `vp`, loaded if need be. */
 export const xattrsOf = (fs: FsState, vp: Vnode): Map<ByteName, Uint8Array> => {
-  if (vp.xattrs === undefined) {
-    vp.xattrs = new Map();
+  let { xattrs } = vp;
+  if (xattrs === undefined) {
+    xattrs = new Map();
     if (vp.xattrCount > 0)
-      for (const { name, value } of fs.reader.listXattrs(vp.ino)) vp.xattrs.set(name, value);
+      for (const { name, value } of fs.reader.listXattrs(vp.ino)) xattrs.set(name, value);
+    vp.xattrs = xattrs;
   }
-  return vp.xattrs;
+  fs.vnodes.values.touch(vp);
+  return xattrs;
 };
 
 /** Sets without checks; for inheritance too. Requires admit. */
@@ -33,8 +37,9 @@ export const putXattr = (fs: FsState, vp: Vnode, name: ByteName, value: Uint8Arr
   const xattrs = xattrsOf(fs, vp);
   xattrs.set(name, value);
   vp.xattrCount = xattrs.size;
+  fs.vnodes.values.touch(vp);
   fs.txgs.log.setXattr(vp.ino, name, value);
-  vp.logged = true;
+  fs.txgs.valuesLogged(vp);
   fs.changed(vp);
 };
 
@@ -42,8 +47,9 @@ export const dropXattr = (fs: FsState, vp: Vnode, name: ByteName): boolean => {
   const xattrs = xattrsOf(fs, vp);
   if (!xattrs.delete(name)) return false;
   vp.xattrCount = xattrs.size;
+  fs.vnodes.values.touch(vp);
   fs.txgs.log.removeXattr(vp.ino, name);
-  vp.logged = true;
+  fs.txgs.valuesLogged(vp);
   fs.changed(vp);
   return true;
 };

@@ -6,13 +6,14 @@
  * {@link SLICE_MS} long, so that no request waits long behind it; an allocation that finds the budget used up waits for
  * slices right away.
  *
- *   trigger  more than nine tenths of vnodesMax are resident; it goes on until eight tenths are
+ *   trigger  more than nine tenths of vnodesMax are resident; a slice takes at most down to eight tenths
  *   pass 0   only what was used once (a walk: stat, readdir)
  *   pass 1   and what was opened once (a scan of files)
  *   pass 2   and what was opened more often, if it has few resident pages; DragonFly's ages, see vmightfree
  *   pass 3   and what has many
- * A pass that has gone round all queues without freeing anything gives way to the next; a round of four passes without a
- * free raises `nowhere`, and with it the number of pages that a vnode may have and be freed early.
+ * Each time that the trigger fires a round begins, with pass 0. A pass that has gone round all queues without freeing anything
+ * gives way to the next; a round of four passes without a free raises `nowhere`, and with it the number of pages that a vnode may
+ * have and be freed early. The first free lowers it again.
  *
  * INVARIANT: the hand (the syncer vnode) is on the queue of its mount; where it moves, no scan loses its place.
  */
@@ -23,11 +24,12 @@ import { insertAfter, unlinkFromQueue } from './mount-queue.js';
 import type { VnodeCache } from './vnode-cache.js';
 import { VFlag, VType, type Vnode } from './vnode.js';
 
-/** A slice ends after this many vnodes have been looked at, or when this much time has passed. */
+/**
+ * A slice ends after this many vnodes of each mount have been looked at, or when this much time has passed. To pass a vnode over
+ * takes some 20 ns, so the clock is asked only after each that is freed: what that takes depends on its pages and names.
+ */
 const SLICE_VNODES = 1000;
 const SLICE_MS = 1;
-/** Vnodes freed between two looks at the clock. */
-const CLOCK_EVERY = 32;
 /** After a round that freed nothing. (the tsleep of vnlru_proc) */
 const NOWHERE_REST_MS = 100;
 /** Slices that one allocation waits for at most: what has no end must not hold up a request for ever. */
@@ -105,15 +107,18 @@ export class Vnlru {
     return this.wanted ? this.#restUntilMs : Infinity;
   }
 
-  /** One slice, if due. Returns the number of vnodes freed. (a step of vnlru_proc's loop) */
-  runSlice(): number {
+  /** One slice, if due. Returns the number of vnodes freed. (a step of the loop of vnlru_proc) */
+  vnlruProc(): number {
     const started = this.#monotonicMs();
     if (started < this.deadlineMs) return 0;
     this.slices++;
-    const untilMs = started + SLICE_MS;
+    const { mountlist } = this.#vnodes;
+    // Each mount has its share of the time, or those at the end of the list would never be recycled.
+    const shareMs = SLICE_MS / Math.max(1, mountlist.size);
+    let untilMs = started;
     const before = this.examined;
-    const done = this.#vnodes.mountlist.mountlistScan(
-      (mp) => this.#vlrureclaim(mp, untilMs),
+    const done = mountlist.mountlistScan(
+      (mp) => this.#vlrureclaim(mp, (untilMs += shareMs)),
       MNTSCAN_FORWARD,
     );
     this.#advance(done, this.examined - before);
@@ -134,7 +139,7 @@ export class Vnlru {
     const { nowhereTotal } = this;
     for (let i = 0; i < WAIT_SLICES_MAX && this.#vnodes.count >= target; i++) {
       if (started < this.#restUntilMs || this.nowhereTotal !== nowhereTotal) break;
-      this.runSlice();
+      this.vnlruProc();
     }
     this.waitMs += this.#monotonicMs() - started;
   }
@@ -142,7 +147,9 @@ export class Vnlru {
   #advance(done: number, examined: number): void {
     this.#doneInRound += done;
     this.reclaimsByPass[this.#pass] += done;
-    if (this.#surplus() <= 0) return this.#newRound();
+    if (done > 0) this.nowhere = 0;
+    // Not to go on later where this round has stopped: in a late pass it would take what is used often, over again.
+    if (!this.wanted) return this.#newRound();
     this.#fruitless = done > 0 ? 0 : this.#fruitless + examined;
     // Not yet round all queues: vlrureclaim takes a tenth of one at a time.
     if (done > 0 || this.#fruitless <= this.#vnodes.count) return;
@@ -160,7 +167,6 @@ export class Vnlru {
   }
 
   #newRound(): void {
-    if (this.#doneInRound > 0) this.nowhere = 0;
     this.#pass = 0;
     this.#doneInRound = 0;
     this.#fruitless = 0;
@@ -197,7 +203,7 @@ export class Vnlru {
         done++;
       }
       vp.flag &= ~VFlag.VXLOCK;
-      if (done % CLOCK_EVERY === CLOCK_EVERY - 1 && this.#monotonicMs() >= untilMs) break;
+      if (this.#monotonicMs() >= untilMs) break;
     }
     return done;
   }

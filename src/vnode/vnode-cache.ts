@@ -15,12 +15,19 @@ import { MNT_RDONLY, mountInit, type Mount } from './mount.js';
 import { MountList } from './mount-list.js';
 import { insmntque } from './mount-queue.js';
 import type { NameCache } from './name-cache.js';
+import { PAGE_BYTES } from '../store/types.js';
+import { ValueCache } from './value-cache.js';
 import { VfsConfList } from './vfs-conf.js';
 import { VFlag, VType, Vnode } from './vnode.js';
+
+/** Values kept with vnodes may take this part of what the pages may, and at least this much. */
+const VALUES_PART = 16;
+const VALUES_MIN_BYTES = 256 << 10;
 
 export class VnodeCache {
   readonly bufs: BufCache;
   readonly names: NameCache;
+  readonly values: ValueCache;
   readonly vfsconf = new VfsConfList();
   readonly mountlist = new MountList();
   readonly bioOps = new BioOpsList();
@@ -42,6 +49,7 @@ export class VnodeCache {
   constructor(bufs: BufCache, names: NameCache, max: number) {
     this.bufs = bufs;
     this.names = names;
+    this.values = new ValueCache(Math.max(VALUES_MIN_BYTES, (bufs.pool.size * PAGE_BYTES) / VALUES_PART));
     this.max = max;
     const dead = {
       loadInode: () => undefined,
@@ -240,6 +248,9 @@ export class VnodeCache {
     if (vp.bufs) for (const buf of [...vp.bufs.values()]) this.bufs.destroy(buf);
     vp.bufs = undefined;
     this.names.purge(vp);
+    this.values.forget(vp);
+    vp.xattrs = undefined;
+    vp.linkTarget = undefined;
     if (mp.table.get(vp.ino) === vp) mp.table.delete(vp.ino);
     insmntque(vp, vp.useCount > 0 ? this.dummymount : undefined);
     this.count--;

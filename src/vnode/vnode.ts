@@ -127,8 +127,6 @@ export class Vnode implements InodeRecord {
    * loaded.
    */
   dirtyTxg = 0;
-  /** The symlink target is not in the store yet. */
-  linkDirty = false;
   /** The store has (or, once the sealed group commits, will have) a row for it. */
   inStore = false;
   /** Operations on it have been appended to the open group's log. */
@@ -160,9 +158,11 @@ export class Vnode implements InodeRecord {
   addedCookies: number[] | undefined = undefined;
   /** Names of this directory that are dirty or sealed. */
   dirtyNames = 0;
-  /** Of a symlink: its target, when known. */
+  /** Of a symlink: its target, when known; and extended attributes, all or none. See value-cache.ts. */
   linkTarget: Uint8Array | undefined = undefined;
   xattrs: Map<ByteName, Uint8Array> | undefined = undefined;
+  /** Last group that changed those, while it is not committed; else 0. */
+  valuesTxg = 0;
 
   // Mount queue links: v_nmntvnodes.
   mqPrev: Vnode | undefined = undefined;

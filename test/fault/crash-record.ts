@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { createStore, type MkfsOptions } from '../../src/store/mkfs.js';
 import { openReader } from '../../src/store/reader.js';
 import { asIno } from '../../src/base/ids.js';
-import { run } from '../harness/commands.js';
+import { run, tryRun, until } from '../harness/commands.js';
 import { closedMark, MADE_MARK, type Recording } from './crash-replay.js';
 import { FaultDisk } from './disk.js';
 import type { FaultRule } from './disk-faults.js';
@@ -22,18 +22,20 @@ export interface Workload {
   mkfs?: MkfsOptions;
   /** What goes wrong on the disk from the first mount on. */
   faults?: readonly FaultRule[];
-  rig?: Partial<Pick<RigOptions, 'syncIntervalMs' | 'pages' | 'vnodesMax' | 'walSoftBytes' | 'walHardBytes'>>;
+  rig?: Partial<typeof RIG>;
 }
 
 const READY_MS = 30_000;
 const WORK_MS = 120_000;
-/** So small that checkpoints and restarts of the WAL fall into every workload. */
+/** So small that checkpoints and restarts of the WAL, and the giving back of free pages, fall into every workload. */
 const RIG = {
   syncIntervalMs: 15,
   pages: 4096,
   vnodesMax: 2000,
   walSoftBytes: 256 << 10,
   walHardBytes: 512 << 10,
+  keepFreePages: 0,
+  idleMs: 20,
 };
 
 class Rig {
@@ -72,7 +74,12 @@ class Rig {
 
   async end(): Promise<void> {
     const gone = once(this.#child, 'exit');
-    run('umount', [this.#mnt], { timeoutMs: READY_MS });
+    // The last close of a program that has ended may still be on its way, more so after failed writes.
+    await until(
+      'the unmount',
+      () => tryRun('umount', [this.#mnt], { timeoutMs: READY_MS }).status === 0,
+      READY_MS,
+    );
     await this.says('closed');
     if (this.#child.exitCode === null) await gone;
   }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Prng } from '../../src/base/prng.js';
 import { checkStore } from '../../src/store/fsck.js';
 import { until } from '../harness/commands.js';
-import { cliOk, mountEntries, MountedStore } from '../harness/mount.js';
+import { cliOk, MountedStore } from '../harness/mount.js';
 import { MixedLoad } from './load.js';
 
 export interface KillOptions {
@@ -37,8 +37,10 @@ export const killRounds = async ({ rounds, seed, onRound }: KillOptions): Promis
       const wrong = checkStore(mounted.store).findings.map(
         ({ rule, message }) => `fsck: ${rule}: ${message}`,
       );
-      cliOk(['mount', mounted.store, mounted.mnt, ...args], { timeoutMs: LOAD_MS });
-      mounted.pid = mountEntries().find((one) => one.mountpoint === mounted.mnt)?.pid ?? 0;
+      const { stdout } = cliOk(['mount', mounted.store, mounted.mnt, '--json', ...args], {
+        timeoutMs: LOAD_MS,
+      });
+      mounted.pid = (JSON.parse(stdout) as { pid: number }).pid;
       wrong.push(...load.check());
       onRound?.(round, wrong);
       all.push(...wrong.map((one) => `round ${round}: ${one}`));

@@ -45,6 +45,8 @@ export interface RigOptions {
   /** See SyncerLimits. */
   walSoftBytes: number;
   walHardBytes: number;
+  keepFreePages: number;
+  idleMs: number;
 }
 
 interface RigWorkerData {
@@ -126,7 +128,8 @@ const serve = (): void => {
         loop.stop();
         return;
       }
-      core.txgs.onReply(reply);
+      if (reply.kind === 'log') core.txgs.onLog(reply);
+      else core.txgs.onReply(reply);
     }
   });
 };
@@ -148,10 +151,10 @@ const main = async (): Promise<void> => {
   const wakeFd = createEventFd();
   const pool = new SharedArrayBuffer(options.pages * PAGE_BYTES);
   const [toSyncer, toNotifier, toMain] = [new MessageChannel(), new MessageChannel(), new MessageChannel()];
-  const { store, walSoftBytes, walHardBytes } = options;
+  const { store, walSoftBytes, walHardBytes, keepFreePages, idleMs } = options;
   const syncerData: SyncerWorkerData = {
     ...{ store, readOnly: false, pool, wakeFd, dispatcher: toSyncer.port2 },
-    limits: { walSoftBytes, walHardBytes },
+    limits: { walSoftBytes, walHardBytes, keepFreePages, idleMs },
   };
   const notifierData: NotifierWorkerData = { wakeFd, dispatcher: toNotifier.port2 };
   const rigData: RigWorkerData = {

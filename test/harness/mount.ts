@@ -4,7 +4,7 @@
  * go of the mount (umount -l, then abort of the FUSE connection) if the test process dies or hangs. Teardown unmounts
  * and throws if the mount or its daemon is still there.
  *
- * VNODEFS_TEST_TRANSPORT=fuse-native: on that transport.
+ * VNODEFS_TEST_TRANSPORT=fuse-native: on that transport; what it lacks is skipped, see {@link lacks}.
  * VNODEFS_TARGET=plain: an ordinary directory stands in for the mount and `cp -a` of it for the store, so that the
  * tests themselves can be checked against an oracle.
  */
@@ -24,9 +24,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { type Result, run, type RunOptions, tryRun, until } from './commands.js';
+import { nativeCapabilities } from '../../src/fuse/fuse-native/capabilities.js';
 import { kernelCapabilities } from '../../src/fuse/kernel/capabilities.js';
 import type { TransportCapabilities } from '../../src/vfs/capabilities.js';
-import { type Capabilities, capabilitiesOf } from './posix-client.js';
+import { type Capabilities, capabilitiesOf, type Flag, missing } from './posix-client.js';
 
 export const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
 const CLI = join(REPOSITORY, 'bin/vnodefs.js');
@@ -39,6 +40,7 @@ const UMOUNT_MS = 120_000;
 export const onPlainDirectory = process.env['VNODEFS_TARGET'] === 'plain';
 /** Tests of a mount run on this transport; unset: on the one that is chosen by itself. */
 const transport = process.env['VNODEFS_TEST_TRANSPORT'];
+/** The whole daemon's: not for one that joins. */
 const transportArgs = transport === undefined ? [] : ['--transport', transport];
 
 /** The sizes of the issue instead of those for CI. */
@@ -56,6 +58,31 @@ const OF_EVERY_MOUNT = {
 export const VNODEFS_CAPABILITIES: Capabilities = {
   ...OF_EVERY_MOUNT,
   ...capabilitiesOf(kernelCapabilities()),
+};
+
+/** Of the mounts that tests make without asking for a transport. */
+export const TEST_CAPABILITIES: Capabilities = {
+  ...OF_EVERY_MOUNT,
+  ...capabilitiesOf(
+    transport === 'fuse-native' ? nativeCapabilities({ allowOther: false }) : kernelCapabilities(),
+  ),
+};
+
+/** In which a file's times differ on such a mount from those that were set, in nanoseconds. */
+export const TIME_STEP_NS = TEST_CAPABILITIES.exactTimes ? 1n : 1_000_000n;
+
+/**
+ * For mounts on which a test looks at a file by several names: where each is an inode of its own to the kernel, what one changes shows
+ * through the others at once only if attributes aren't kept.
+ */
+export const COHERENT_NAMES: readonly string[] = TEST_CAPABILITIES.linkedNames
+  ? []
+  : ['-o', 'attr_timeout=0'];
+
+/** For a test's `skip`: why it can't run on such a mount, or false. */
+export const lacks = (...needs: Flag[]): string | false => {
+  const lacking = missing(TEST_CAPABILITIES, needs);
+  return lacking.length > 0 ? `the transport lacks ${lacking.join(', ')}` : false;
 };
 
 /** As the mount itself declares them. */
@@ -185,7 +212,14 @@ export class MountedStore {
     this.#release = () => watchdog.stdin.end('done\n');
     const { args: more = [], join } = this.#options;
     const joined = join === undefined ? [] : ['--join', join.mnt];
-    const args = ['mount', this.store, this.mnt, ...transportArgs, ...more, ...joined];
+    const args = [
+      'mount',
+      this.store,
+      this.mnt,
+      ...(join === undefined ? transportArgs : []),
+      ...more,
+      ...joined,
+    ];
     const result = cliOk(args, { ...this.as, env: { ...this.as.env, ...this.#options.env } });
     this.printed = result.stdout + result.stderr;
     const entry = mountEntries(this.as).find((one) => one.mountpoint === this.mnt);

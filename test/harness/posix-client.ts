@@ -133,12 +133,23 @@ export interface Capabilities {
   tmpfile: boolean;
   renameFlags: boolean;
   ioctls: boolean;
+  writebackCache: boolean;
+  protocols: boolean;
 }
+
+/** A capability that is there or not. */
+export type Flag = {
+  [K in keyof Capabilities]: Capabilities[K] extends boolean ? K : never;
+}[keyof Capabilities];
+/** Those of `needs` that are not there. */
+export const missing = (capabilities: Capabilities, needs: readonly Flag[]): Flag[] =>
+  needs.filter((flag) => !capabilities[flag]);
 
 /** What a transport's own declaration means for the suite. */
 export const capabilitiesOf = (transport: TransportCapabilities): Omit<Capabilities, OfTarget> => {
   const { birthTimes, timesBeforeEpoch, singleTimes, byteNames, linkedNames, unlinkedParents } = transport;
-  const { acls, holes, fallocate, copyRange, tmpfile, renameFlags, ioctls } = transport;
+  const { acls, holes, fallocate, copyRange, tmpfile, renameFlags, ioctls, writebackCache, protocols } =
+    transport;
   return {
     callers: transport.newFileOwner === 'caller',
     exactTimes: transport.timeStepNs === 1,
@@ -156,6 +167,8 @@ export const capabilitiesOf = (transport: TransportCapabilities): Omit<Capabilit
     tmpfile,
     renameFlags,
     ioctls,
+    writebackCache,
+    protocols,
   };
 };
 /** Those that have nothing to do with the transport. */

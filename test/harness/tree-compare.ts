@@ -1,7 +1,7 @@
 /**
  * Compares two trees as a user of `cp -a`, `tar` or `rsync -aHAX` would: type, mode, owner, link count, size,
  * mtime to the
- * nanosecond, symlink targets, device numbers, extended attributes, content, and which names are links to one file.
+ * nanosecond (or to the step of the mount under test), symlink targets, device numbers, extended attributes, content, and which names are links to one file.
  * Not compared: inode numbers, atime, ctime, sizes of directories. Sparse files cost only their data.
  */
 import { createHash } from 'node:crypto';
@@ -17,6 +17,7 @@ import {
   S,
   SEEK_DATA,
 } from './posix-client.js';
+import { TIME_STEP_NS } from './mount.js';
 import { RealClient } from './real-client.js';
 
 const DIFFERENCES_MAX = 40;
@@ -66,6 +67,9 @@ const contentHash = (path: Path, size: number): string => {
   return hash.digest('hex');
 };
 
+/** The step of time that both trees can show. */
+const step = (ns: bigint): bigint => ns / TIME_STEP_NS;
+
 export interface Comparison {
   /** Names looked at in the first tree. */
   entries: number;
@@ -101,7 +105,8 @@ export const compareTrees = (
     const [x, y] = [posix.lstat(a), posix.lstat(b)];
     const type = x.mode & S.IFMT;
     for (const key of ['mode', 'uid', 'gid', 'nlink', 'mtimeNs'] as const) {
-      if (x[key] !== y[key])
+      const [ours, theirs] = key === 'mtimeNs' ? [step(x[key]), step(y[key])] : [x[key], y[key]];
+      if (ours !== theirs)
         differ(
           a,
           key,

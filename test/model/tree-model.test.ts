@@ -5,7 +5,7 @@
  */
 import t, { type Test } from 'tap';
 import { coreExists, openCoreTarget } from '../harness/core-target.js';
-import { fullSize, mountStore, VNODEFS_CAPABILITIES } from '../harness/mount.js';
+import { fullSize, lacks, mountStore, VNODEFS_CAPABILITIES } from '../harness/mount.js';
 import { openPlainTarget } from '../harness/plain-target.js';
 import type { Path, PosixClient } from '../harness/posix-client.js';
 import { RealClient } from '../harness/real-client.js';
@@ -72,7 +72,7 @@ await t.test(
   },
 );
 
-await t.test('a mount', (ct) => {
+await t.test('a mount', { skip: lacks('renameFlags', 'linkedNames') }, (ct) => {
   const mounted = mountStore(ct);
   agree(ct, new RealClient('mount', mounted.mnt, VNODEFS_CAPABILITIES));
   mounted.fsck();

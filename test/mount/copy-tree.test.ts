@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { run } from '../harness/commands.js';
 import { copyTree, plantOddities, sampleTree } from '../harness/fixture-tree.js';
-import { fullSize, mountStore, onPlainDirectory } from '../harness/mount.js';
+import { fullSize, mountStore, onPlainDirectory, TIME_STEP_NS } from '../harness/mount.js';
 import { openPlainTarget } from '../harness/plain-target.js';
 import { compareTrees } from '../harness/tree-compare.js';
 
@@ -71,7 +71,7 @@ await t.test('the comparison finds what differs', (ct) => {
   const damage: [string, () => void][] = [
     ['mode', () => client.chmod(join(b, 'empty'), 0o600)],
     ['uid', () => client.chown(join(b, 'setgid'), 1, -1)],
-    ['mtimeNs', () => client.utimens(join(b, 'sub'), 'omit', 1_234_567_890_987_654_320n)],
+    ['mtimeNs', () => client.utimens(join(b, 'sub'), 'omit', 1_234_567_890_987_654_321n - TIME_STEP_NS)],
     ['xattrs', () => client.removexattr(join(b, 'xattrs'), 'user.empty')],
     [
       'content',

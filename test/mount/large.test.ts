@@ -8,7 +8,13 @@ import { chdir } from 'node:process';
 import t, { type Test } from 'tap';
 import { Prng } from '../../src/base/prng.js';
 import { run } from '../harness/commands.js';
-import { fullSize, mountStore, onPlainDirectory, VNODEFS_CAPABILITIES } from '../harness/mount.js';
+import {
+  COHERENT_NAMES,
+  fullSize,
+  mountStore,
+  onPlainDirectory,
+  TEST_CAPABILITIES,
+} from '../harness/mount.js';
 import { errorCode, O } from '../harness/posix-client.js';
 import { RealClient } from '../harness/real-client.js';
 
@@ -59,7 +65,7 @@ const codeOf = (work: () => unknown): string => {
 
 await t.test(`${ENTRIES} entries in one directory: create, look up, list, remove`, (ct) => {
   const mounted = mountStore(ct);
-  const client = new RealClient('mount', mounted.mnt, VNODEFS_CAPABILITIES);
+  const client = new RealClient('mount', mounted.mnt, TEST_CAPABILITIES);
   const dir = `${mounted.mnt}/large`;
   fs.mkdirSync(dir);
   inSlices(ct, 'create', ENTRIES, (i) => fs.closeSync(fs.openSync(`${dir}/${nameOf(i)}`, 'wx')));
@@ -96,7 +102,7 @@ await t.test(`${ENTRIES} entries in one directory: create, look up, list, remove
 });
 
 await t.test(`${LINKS} links to one file`, (ct) => {
-  const mounted = mountStore(ct);
+  const mounted = mountStore(ct, { args: COHERENT_NAMES });
   const file = `${mounted.mnt}/file`;
   fs.writeFileSync(file, 'one file');
   fs.mkdirSync(`${mounted.mnt}/links`);

@@ -1,6 +1,5 @@
 /**
- * The other ways in which a mount is started: mount(8) through an fstab line and mount.fuse3, and systemd's readiness
- * protocol (sd_notify(3)), each with the real programs.
+ * mount(8) with an fstab line, which goes through mount.fuse3, with the real programs: mount, remount, umount.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -50,6 +49,13 @@ await t.test('a line of fstab', { skip }, (ct) => {
   ct.match(run('findmnt', ['-no', 'FSTYPE,OPTIONS', mnt]), /fuse\.vnodefs .*nosuid/);
   writeFileSync(join(mnt, 'f'), 'by fstab');
   ct.not(tryRun('mount', ['-T', fstab, mnt], { timeoutMs: 60_000 }).status, 0, 'a second time is refused');
+  run('mount', ['-T', fstab, '-o', 'remount,ro', mnt], { timeoutMs: 60_000 });
+  ct.match(run('findmnt', ['-no', 'OPTIONS', mnt]), /^ro,/);
+  ct.match(tryRun('touch', [join(mnt, 'g')]).stderr, /Read-only/);
+  run('mount', ['-T', fstab, '-o', 'remount,rw', mnt], { timeoutMs: 60_000 });
+  run('touch', [join(mnt, 'g')]);
+  const noexec = tryRun('mount', ['-T', fstab, '-o', 'remount,noexec', mnt], { timeoutMs: 60_000 });
+  ct.match(noexec.stderr, /only ro and rw can be changed by a remount: .* with noexec/);
   run('umount', [mnt], { timeoutMs: 60_000 });
   const pid = entry?.pid ?? 0;
   run('timeout', ['30', 'sh', '-c', `while kill -0 ${pid} 2>/dev/null; do sleep 0.05; done`]);
@@ -64,37 +70,5 @@ await t.test('a line of fstab', { skip }, (ct) => {
   });
   ct.not(wrong.status, 0);
   ct.match(wrong.stderr, /unknown mount option 'noatme'.*did you mean noatime/);
-  ct.end();
-});
-
-/** Stands in for systemd: prints the first datagram that arrives on the socket named by its argument. */
-const RECEIVER = `
-import socket, sys, os
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind(sys.argv[1])
-s.settimeout(60)
-print(s.recv(4096).decode())
-`;
-
-const lacking = ['python3', 'systemd-notify'].filter(
-  (name) => tryRun('sh', ['-c', `command -v ${name}`]).status !== 0,
-);
-const skipNotify = skip || (lacking.length > 0 ? `needs ${lacking.join(' and ')}` : false);
-
-await t.test('systemd is told when the mount is ready', { skip: skipNotify }, (ct) => {
-  const { base, mnt, store } = place(ct);
-  const socket = join(base, 'notify');
-  const script = join(base, 'receiver.py');
-  writeFileSync(script, RECEIVER);
-  const out = run(
-    'sh',
-    [
-      '-c',
-      `python3 '${script}' '${socket}' & while ! [ -S '${socket}' ]; do sleep 0.05; done
-       NOTIFY_SOCKET='${socket}' '${process.execPath}' '${join(REPOSITORY, 'bin/vnodefs.js')}' mount '${store}' '${mnt}' >/dev/null; wait`,
-    ],
-    { timeoutMs: 90_000 },
-  );
-  ct.match(out, /READY=1/);
   ct.end();
 });

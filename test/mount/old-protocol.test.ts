@@ -6,9 +6,9 @@ import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { run } from '../harness/commands.js';
-import { cli, cliOk, mountStore, onPlainDirectory, REPOSITORY } from '../harness/mount.js';
+import { cli, cliOk, lacks, mountStore, onPlainDirectory, REPOSITORY } from '../harness/mount.js';
 
-const skip = onPlainDirectory ? 'about mounting' : false;
+const skip = onPlainDirectory ? 'about mounting' : lacks('protocols');
 
 for (const version of ['7.31', '7.36']) {
   await t.test(`protocol ${version}`, { skip }, (ct) => {

@@ -1,11 +1,21 @@
 /** Times across mounts: noatime and relatime, and explicit times that written data must not undo, whenever it is written back. */
 import t from 'tap';
-import { mountStore, onPlainDirectory, VNODEFS_CAPABILITIES, type MountedStore } from '../harness/mount.js';
+import {
+  type MountedStore,
+  mountStore,
+  onPlainDirectory,
+  TEST_CAPABILITIES,
+  TIME_STEP_NS,
+} from '../harness/mount.js';
 import { O } from '../harness/posix-client.js';
 import { RealClient } from '../harness/real-client.js';
 
 const clientOf = (mounted: MountedStore): RealClient =>
-  new RealClient('mount', mounted.mnt, VNODEFS_CAPABILITIES);
+  new RealClient('mount', mounted.mnt, TEST_CAPABILITIES);
+
+/** What tests set is told apart on every transport. */
+const UNIT = TIME_STEP_NS;
+const mtime = (i: number): bigint => BigInt(1_000_000 + i) * UNIT;
 
 /** Reads the file past the kernel's cache; its atime afterwards. */
 const atimeAfterRead = (client: RealClient, path: string): bigint => {
@@ -29,8 +39,8 @@ for (const [option, moves] of [
     const fd = client.open(path, O.WRONLY | O.CREAT);
     client.write(fd, Buffer.from('ten bytes!'));
     client.close(fd);
-    client.utimens(path, 1000n, 2000n);
-    ct.equal(atimeAfterRead(client, path) !== 1000n, moves);
+    client.utimens(path, 1000n * UNIT, 2000n * UNIT);
+    ct.equal(atimeAfterRead(client, path) !== 1000n * UNIT, moves);
     const { atimeNs } = client.stat(path);
     mounted.remount();
     ct.equal(client.stat(path).atimeNs, atimeNs, 'the next mount shows the same');
@@ -46,8 +56,8 @@ await t.test('explicit times outlive data that is written back later, and the mo
   const open = paths.map((path, i) => {
     const fd = client.open(path, O.RDWR | O.CREAT);
     client.write(fd, Buffer.alloc(1 + i * 7000, i));
-    if (i % 2 === 0) client.utimens(path, 11n, BigInt(1_000_000 + i));
-    else client.futimens(fd, 11n, BigInt(1_000_000 + i));
+    if (i % 2 === 0) client.utimens(path, 11n * UNIT, mtime(i));
+    else client.futimens(fd, 11n * UNIT, mtime(i));
     return fd;
   });
   // A third is synced first; the others are written back by the close.
@@ -56,7 +66,7 @@ await t.test('explicit times outlive data that is written back later, and the mo
     client.close(fd);
   });
   const times = (): bigint[][] => paths.map((path) => [client.stat(path).atimeNs, client.stat(path).mtimeNs]);
-  const wanted = paths.map((_, i) => [11n, BigInt(1_000_000 + i)]);
+  const wanted = paths.map((_, i) => [11n * UNIT, mtime(i)]);
   ct.same(times(), wanted);
   mounted.remount();
   ct.same(times(), wanted, 'after a new mount');

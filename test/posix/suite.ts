@@ -3,7 +3,15 @@
  * and Linux behaviour; where the oracle (ext4) disagrees, the reason stands in the case.
  */
 import type { Test } from 'tap';
-import { at, type Capabilities, errorCode, O, type Path, type PosixClient } from '../harness/posix-client.js';
+import {
+  at,
+  errorCode,
+  type Flag,
+  missing,
+  O,
+  type Path,
+  type PosixClient,
+} from '../harness/posix-client.js';
 import { families } from './families.js';
 
 export interface CaseContext {
@@ -15,8 +23,6 @@ export interface CaseContext {
   p(name: string): string;
   p(name: Buffer): Path;
 }
-
-type Flag = { [K in keyof Capabilities]: Capabilities[K] extends boolean ? K : never }[keyof Capabilities];
 
 export interface PosixCase {
   name: string;
@@ -126,8 +132,8 @@ const removeTree = (fs: PosixClient, path: Path): void => {
 const skipReason = (family: Family, one: PosixCase, fs: PosixClient): string | false => {
   const reason = one.not?.[fs.target];
   if (reason !== undefined) return reason;
-  const missing = [family.needs ?? [], one.needs ?? []].flat().filter((flag) => !fs.capabilities[flag]);
-  return missing.length > 0 ? `${fs.target} lacks ${missing.join(', ')}` : false;
+  const lacking = missing(fs.capabilities, [family.needs ?? [], one.needs ?? []].flat());
+  return lacking.length > 0 ? `${fs.target} lacks ${lacking.join(', ')}` : false;
 };
 
 /** Runs every family against the target. Environment: VNODEFS_CASE=text runs only cases whose name contains it. */

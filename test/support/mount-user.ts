@@ -136,13 +136,16 @@ const execute = (): void => {
   }, 150);
 };
 
+const openReader = (): void => {
+  const fd = openSync(at('seed'), 'r');
+  readSync(fd, Buffer.alloc(16), 0, 16, 0);
+  // Far beyond what was read: the kernel's cache doesn't have it.
+  thenUse(fd, () => void readSync(fd, Buffer.alloc(16), 0, 16, fstatSync(fd).size - 16));
+};
+
 const KINDS: Record<string, () => void> = {
-  'open-reader': () => {
-    const fd = openSync(at('seed'), 'r');
-    readSync(fd, Buffer.alloc(16), 0, 16, 0);
-    // Far beyond what was read: the kernel's cache doesn't have it.
-    thenUse(fd, () => void readSync(fd, Buffer.alloc(16), 0, 16, fstatSync(fd).size - 16));
-  },
+  'open-reader': openReader,
+  'first-close': openReader,
   'open-writer': () => {
     const fd = openSync(at('log'), 'r+');
     logSynced(fd, 1);
@@ -176,6 +179,10 @@ const KINDS: Record<string, () => void> = {
   'tight-loop': () => writeForEver(openSync(at('log'), 'r+'), 64),
   'fsync-in-flight': () => writeForEver(openSync(at('log'), constants.O_RDWR), 1),
 };
+
+// Once a file has been closed on a mount, the kernel asks the daemon at no further close(2): until then one on a mount that has
+// ended meets ENOTCONN (fuse_flush, fs/fuse/file.c).
+if (kind !== 'first-close') closeSync(openSync(at('log'), 'r'));
 
 process.stdin.on('end', () => process.exit(0));
 KINDS[kind]();

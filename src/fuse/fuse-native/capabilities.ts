@@ -31,6 +31,7 @@ export const nativeCapabilities = ({ allowOther }: NativeSituation): TransportCa
   ioctls: false,
   locks: true,
   writebackCache: false,
+  protocols: false,
   interrupts: false,
   invalidation: false,
   prune: false,

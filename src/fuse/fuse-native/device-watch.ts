@@ -25,7 +25,7 @@ export const fuseDescriptors = (): Set<number> => {
  * A descriptor of the connection made since `before` was taken: our own, which libfuse closing its own leaves alone. Undefined if there
  * is none. Never closed: it lives until the process ends, and doesn't keep the connection alive after an unmount.
  */
-export const newFuseDescriptor = (before: ReadonlySet<number>): number | undefined => {
+const newFuseDescriptor = (before: ReadonlySet<number>): number | undefined => {
   for (const fd of fuseDescriptors()) {
     if (before.has(fd)) continue;
     const own = syscalls().fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -34,10 +34,17 @@ export const newFuseDescriptor = (before: ReadonlySet<number>): number | undefin
   return undefined;
 };
 
-/** Resolves when the connection of `fd` has ended. Waits on a thread of libuv's pool. */
-export const connectionEnd = async (fd: number): Promise<void> => {
+/** Waits on a thread of libuv's pool. */
+const connectionEnd = async (fd: number): Promise<void> => {
   for (;;) {
     const events = await syscalls().pollAsync(fd, 0);
     if ((events & (POLLERR | POLLHUP)) !== 0) return;
   }
+};
+
+/** Resolves when the connection made since `before` was taken has ended. Throws at once if there is none. */
+export const deviceEnd = (before: ReadonlySet<number>): Promise<void> => {
+  const fd = newFuseDescriptor(before);
+  if (fd === undefined) throw new Error('the descriptor of libfuse’s device was not found');
+  return connectionEnd(fd);
 };

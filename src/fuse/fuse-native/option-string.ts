@@ -40,7 +40,7 @@ export const optionString = (options: NativeMountOptions): string => {
   const list = [
     'default_permissions',
     'use_ino',
-    `fsname=${escapeOption(options.fsname)}`,
+    `fsname=${escapeOption(options.platform.source(options.fsname))}`,
     `attr_timeout=${seconds(Math.min(options.attrTtlMs, ATTR_TTL_MAX_MS))}`,
     `entry_timeout=${seconds(options.entryTtlMs)}`,
     `negative_timeout=${seconds(options.entryTtlMs)}`,

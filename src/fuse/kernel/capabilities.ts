@@ -21,6 +21,7 @@ export const kernelCapabilities = (): TransportCapabilities => ({
   ioctls: true,
   locks: true,
   writebackCache: true,
+  protocols: true,
   interrupts: true,
   invalidation: true,
   prune: true,

@@ -175,6 +175,30 @@ void t.test('one writer: a second lock is refused, here and in another process',
   t.end();
 });
 
+void t.test('a lock that is closed keeps nothing open', (t) => {
+  const path = join(scratchDir(t), 'a');
+  createStore(path);
+  const { ino } = statSync(path);
+  const isOpen = (): boolean =>
+    readdirSync('/proc/self/fd').some((fd) => {
+      try {
+        return statSync(`/proc/self/fd/${fd}`).ino === ino;
+      } catch {
+        return false; // the descriptor of the listing itself
+      }
+    });
+  const lock = lockStore(path);
+  t.ok(isOpen());
+  lock.close();
+  lock.close();
+  t.notOk(isOpen());
+  lockStore(path).release();
+  t.ok(isOpen(), 'a lock that is only released keeps its descriptor');
+  lockStore(path).close();
+  t.notOk(isOpen());
+  t.end();
+});
+
 void t.test('the lock does not disturb SQLite locks of this process', (t) => {
   const path = join(scratchDir(t), 'a');
   const rig = new WriterRig(path);

@@ -4,7 +4,8 @@ import { asFh, asIno, byteName, type ByteName } from '../../../../src/base/ids.j
 import { HiddenFiles, isHiddenName } from '../../../../src/fuse/fuse-native/hidden-files.js';
 import { OpenFiles } from '../../../../src/fuse/fuse-native/open-files.js';
 import { optionString, type NativeMountOptions } from '../../../../src/fuse/fuse-native/option-string.js';
-import { linuxPlatform } from '../../../../src/fuse/fuse-native/platform.js';
+import { linuxPlatform, macosPlatform } from '../../../../src/fuse/fuse-native/platform.js';
+import { withPart } from '../../../../src/fuse/fuse-native/operations-attributes.js';
 import { nameOf, textOf } from '../../../../src/fuse/fuse-native/paths.js';
 import { putStat, shownMs, STAT_WORDS, statfsArray } from '../../../../src/fuse/fuse-native/stat-array.js';
 import { ATIME_BYTE, MTIME_BYTE, OP_BYTE, utimensTimes } from '../../../../src/fuse/fuse-native/times.js';
@@ -50,6 +51,20 @@ void t.test('option strings', (t) => {
   t.throws(() => optionString({ ...plain, mountpoint: `/${'x'.repeat(1023)}` }), /mount point/);
   t.end();
 });
+
+void t.test(
+  'on macOS: the source is marked, options of its own; xattrs without namespaces, and in parts',
+  (t) => {
+    const words = wordsOf({ platform: macosPlatform, mountpoint: '/Volumes/m' });
+    for (const word of ['fsname=vnodefs:/s.db', 'volname=m', 'use_ino']) t.ok(words.includes(word), word);
+    for (const word of ['big_writes', 'subtype=vnodefs', 'suid', 'nonempty'])
+      t.notOk(words.includes(word), word);
+    t.equal(Buffer.from(macosPlatform.shownXattrs(Buffer.from('user.é\0'))).toString(), 'é\0');
+    t.strictSame([...withPart(Uint8Array.of(1, 2, 3), Uint8Array.of(9, 9), 2)], [1, 2, 9, 9]);
+    t.strictSame([...withPart(Uint8Array.of(1), Uint8Array.of(9), 3)], [1, 0, 0, 9]);
+    t.end();
+  },
+);
 
 void t.test('mtime is read where the C side keeps it, if it is laid out as we believe', (t) => {
   const locals = Buffer.alloc(360);

@@ -8,8 +8,8 @@ const VOLUME_NAME_MAX = 127;
  * likewise, since com.apple.* attributes are kept. `daemon_timeout` cuts a daemon that is silent for so long: as long as our own patience.
  * Nothing about case: names are bytes, and the volume is case-sensitive.
  */
-export const macosOptions = (label: string, mountpoint: string): string[] => {
-  const name = (label === '' ? basename(mountpoint) : label)
+export const macosOptions = (mountpoint: string): string[] => {
+  const name = basename(mountpoint)
     .replaceAll(/[,\\:/]/g, '_')
     .slice(0, VOLUME_NAME_MAX);
   return [`volname=${name}`, 'daemon_timeout=600', 'iosize=131072'];
