@@ -62,7 +62,7 @@ const SIGTERM_DEADLINE_S = fullSize ? 300 : 25;
 const FAULTY_DEADLINE_S = 20;
 /** What is tested is that the daemon ends, and that it says so itself; it may take this long beyond the deadline. */
 const LATE_MS = 10_000;
-const ANSWER_MS = fullSize ? 300_000 : 60_000;
+const ANSWER_MS = fullSize ? 300_000 : 120_000;
 const COMMAND_MS = (DEADLINE_S + 60) * 1000;
 const DIRTY_BYTES = fullSize ? 1 << 30 : 24 << 20;
 /** Each page that is mapped costs requests of its own. */
