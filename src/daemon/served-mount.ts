@@ -124,7 +124,9 @@ export class ServedMount<S extends ServedSession> {
 
   /** When {@link onDeadline} wants to be called, on performance.now()'s scale. */
   get deadlineMs(): number {
-    return Math.min(this.#core.txgs.deadlineMs, this.#finishUntilMs, this.#pruner?.deadlineMs ?? Infinity);
+    const { txgs, fs } = this.#core;
+    if (fs.flushing) return 0;
+    return Math.min(txgs.deadlineMs, this.#finishUntilMs, this.#pruner?.deadlineMs ?? Infinity);
   }
 
   /** The syncer is about to answer a barrier that somebody waits for. */
@@ -244,6 +246,7 @@ export class ServedMount<S extends ServedSession> {
       return;
     }
     if (this.#phase === 'serving' || this.#phase === 'finishing') this.#core.txgs.poll();
+    this.#core.fs.flushSlice();
     this.#pruner?.poll();
   }
 
@@ -308,9 +311,10 @@ export class ServedMount<S extends ServedSession> {
     this.#core.close();
     this.#syncer.close();
     const { vnodes, pool } = this.#core.shared;
-    // Of the other mounts, if there are any: otherwise all of it is 0, or something leaks.
     const left = { vnodes: vnodes.count, pages: pool.resident, dirtyPages: vnodes.bufs.dirtyPages };
-    this.#log('info', 'memory after the mount', left);
+    // Of the other mounts, if there are any: otherwise all of it is 0, or something leaks.
+    const leaks = vnodes.mountlist.mountlistBootGetfirst() === undefined && vnodes.count + pool.resident > 0;
+    this.#log(leaks ? 'error' : 'info', 'memory after the mount', left);
   }
 }
 

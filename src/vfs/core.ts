@@ -64,14 +64,15 @@ export class Core {
     return this.shared.vnlru;
   }
 
-  /** Seals if it is time to, and recycles a slice if there are too many vnodes. */
+  /** Seals if it is time to, recycles a slice if there are too many vnodes, and goes on with an unmount. */
   poll(): void {
     this.txgs.poll();
     this.vnlru.vnlruProc();
+    this.fs.flushSlice();
   }
 
   get deadlineMs(): number {
-    return Math.min(this.txgs.deadlineMs, this.vnlru.deadlineMs);
+    return this.fs.flushing ? 0 : Math.min(this.txgs.deadlineMs, this.vnlru.deadlineMs);
   }
 
   /** Closes the reader. Nothing may be dirty any more. */

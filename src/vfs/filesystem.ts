@@ -2,25 +2,22 @@
  * FileSystem: one mounted store behind the interface that the transports use. Each operation lives in its
  * family's file.
  */
-import { assert } from '../base/assert.js';
 import { FsError, fsError } from '../base/errno.js';
 import { ROOT_INO, type ByteName, type Fh, type Ino } from '../base/ids.js';
 import { PAGE_BYTES, type StoreReader } from '../store/types.js';
 import type { Txgs } from '../syncer/txgs.js';
 import type { BioOps } from '../vnode/bio-ops.js';
-import { fsidOfUuid, formatFsid, vfsSetfsid } from '../vnode/fsid.js';
+import { fsidOfUuid, formatFsid, vfsGetnewfsid, vfsSetfsid } from '../vnode/fsid.js';
 import {
   MNT_RDONLY,
   MNTK_UNMOUNT,
   requireNotUnmounting,
-  unmountBegin,
   vfsBusy,
   vfsUnbusy,
   type Mount,
 } from '../vnode/mount.js';
 import { MNTINS_LAST } from '../vnode/mount-list.js';
-import { mountFree, vfsRootmountalloc } from '../vnode/vfs-conf.js';
-import { FORCECLOSE, vflush, type BusyVnode } from '../vnode/vflush.js';
+import { vfsRootmountalloc } from '../vnode/vfs-conf.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import { VFlag, Vnode } from '../vnode/vnode.js';
 import type { Clock } from '../base/clock.js';
@@ -37,6 +34,7 @@ import { requireName } from './namei.js';
 import * as removeOps from './remove.js';
 import { rename } from './rename.js';
 import { FSTYPE, FsState, NAME_MAX, withVnode, type FsOptions } from './state.js';
+import { Unmount, type UnmountDone } from './unmount.js';
 import * as xattrOps from './xattr.js';
 
 const DOT = '.' as ByteName;
@@ -53,6 +51,7 @@ export class FileSystem implements api.Vfs {
   readonly state: FsState;
   readonly mount: Mount;
   readonly maxWriteBytes: number;
+  readonly #unmount: Unmount;
   /** Lookups that the kernel has not given back: it remembers at most so many inodes of this mount. */
   lookups = 0;
 
@@ -67,8 +66,12 @@ export class FileSystem implements api.Vfs {
       audit: () => auditFiles(this.state),
     });
     this.mount.stat.mntonname = options.mountpoint ?? '';
-    vfsSetfsid(this.mount, fsidOfUuid(reader.superblock.uuid));
+    const template = fsidOfUuid(reader.superblock.uuid);
+    // A copy of a store that is mounted already has its identity too: then the place tells them apart.
+    if (vnodes.mountlist.vfsGetvfs(template) === undefined) vfsSetfsid(this.mount, template);
+    else vfsGetnewfsid(this.mount);
     this.state = new FsState(this.mount, vnodes, txgs, reader, clock, options);
+    this.#unmount = new Unmount(this.state);
     const eighth = Math.floor(vnodes.bufs.pool.size / 8) * PAGE_BYTES;
     this.maxWriteBytes = Math.max(PAGE_BYTES, Math.min(MAX_WRITE, eighth));
   }
@@ -77,7 +80,7 @@ export class FileSystem implements api.Vfs {
     return (this.mount.flag & MNT_RDONLY) !== 0;
   }
 
-  /** 16 hexadecimal digits: the same at every mount of the store, unless another mount has it. */
+  /** 16 hexadecimal digits: the same at every mount of the store, unless a copy of the store is mounted already. */
   get fsid(): string {
     return formatFsid(this.mount.stat.fsid);
   }
@@ -147,80 +150,34 @@ export class FileSystem implements api.Vfs {
     ioSync: (_mp, done) => this.state.txgs.barrier(this.state.txgs.latest, done),
   };
 
-  /**
-   * The first step of an unmount: from now on operations wait (and end with ENOENT), unless {@link unmountRefused} is
-   * called. Throws EBUSY if an unmount runs already. (dounmount, sys/kern/vfs_syscalls.c)
-   */
+  /** See {@link Unmount}, which does the work of these. */
   beginUnmount(): void {
-    this.state.vnodes.mountlist.mountlistInterlock(unmountBegin, this.mount);
+    this.#unmount.begin();
   }
 
   get unmounting(): boolean {
     return (this.mount.kernFlag & MNTK_UNMOUNT) !== 0;
   }
 
-  /** The kernel has let go of the mount: it remembers no inode of it. */
   forgetAll(): void {
-    for (const vp of [...this.mount.table.values()]) {
-      if (vp.lookupCount === 0 && !vp.lookupCountLost) continue;
-      vp.lookupCountLost = false;
-      this.state.vnodes.forget(vp, vp.lookupCount);
-    }
+    this.#unmount.forgetAll();
   }
 
-  /**
-   * The rest of an unmount, after {@link beginUnmount} and {@link forgetAll}: syncs, flushes all vnodes, force-closes what
-   * is open (removing what is unlinked, and syncing again), and takes the mount off the list. `done` is called with the
-   * vnodes that were open, or with the error of a failed sync: then call this again when the store works.
-   */
-  finishUnmount(done: (error: FsError | undefined, open: readonly BusyVnode[]) => void): void {
-    const { mount, state } = this;
-    state.vnodes.bioOps.bioOpsSync(mount, (error) => {
-      if (error !== undefined) return done(error, []);
-      if (mount.gone) return;
-      const { busy } = vflush(mount, 1, 0);
-      for (const vnode of busy) if (vnode.openCount > 0) this.#openAtEnd.set(vnode.ino, vnode);
-      const left = busy.length === 0 ? busy : vflush(mount, 1, FORCECLOSE).busy;
-      if (left.length > 0) return this.finishUnmount(done);
-      // Another barrier that was waiting for this same commit: it is told right after us.
-      if (mount.busyCount > 0) return void mount.drained.wait(() => this.finishUnmount(done));
-      this.#leave();
-      done(undefined, [...this.#openAtEnd.values()]);
-    });
+  finishUnmount(done: UnmountDone): void {
+    this.#unmount.finish(done);
   }
 
-  /**
-   * The end of a mount that can't be synced, or was never listed: every vnode and page goes, whatever was dirty. `abandon`
-   * gives up the transaction groups. Does nothing after {@link finishUnmount} has done its work.
-   */
+  get flushing(): boolean {
+    return this.#unmount.flushing;
+  }
+
+  flushSlice(): void {
+    this.#unmount.flushSlice();
+  }
+
   discard(abandon: () => void): void {
-    const { mount } = this;
-    if (mount.gone) {
-      abandon();
-      return;
-    }
-    mount.kernFlag |= MNTK_UNMOUNT;
-    this.forgetAll();
-    vflush(mount, 0, FORCECLOSE);
-    abandon();
-    if (!mount.listed) vfsUnbusy(mount);
-    const { busy } = vflush(mount, mount.rootVnode === undefined ? 0 : 1, FORCECLOSE);
-    assert(busy.length === 0, 'discard: vnodes left');
-    this.#leave();
+    this.#unmount.discard(abandon);
   }
-
-  /** Nothing of the mount is left but its handles, all dead, and its place on the lists. */
-  #leave(): void {
-    const { mount, state } = this;
-    for (const fh of [...state.handles.keys()]) openOps.release(state, fh);
-    if (mount.bioOps !== undefined) state.vnodes.bioOps.remBioOps(mount.bioOps);
-    mount.bioOps = undefined;
-    if (mount.listed) state.vnodes.mountlist.mountlistRemove(mount);
-    mount.gone = true;
-    mountFree(mount);
-  }
-
-  readonly #openAtEnd = new Map<Ino, BusyVnode>();
 
   vrele(vp: api.Attributes): void {
     this.state.vnodes.vrele(vnodeOf(vp));

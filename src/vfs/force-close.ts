@@ -9,6 +9,7 @@
 import type { FsError } from '../base/errno.js';
 import type { Ino } from '../base/ids.js';
 import { MNT_RDONLY, MNTK_UNMOUNT, unmountBegin, unmountRefused } from '../vnode/mount.js';
+import { vmntvnodescan } from '../vnode/mount-queue.js';
 import { FORCECLOSE, vflush, WRITECLOSE } from '../vnode/vflush.js';
 import { VType, type Vnode } from '../vnode/vnode.js';
 import type { FileSystem } from './filesystem.js';
@@ -60,7 +61,13 @@ export const closeFiles = (
         mount.drained.wait(() => step(round));
         return;
       }
-      const open = [...mount.table.values()].filter((vp) => isOpenFor(vp, how)).map(({ ino }) => ino);
+      const open: Ino[] = [];
+      vmntvnodescan(
+        mount,
+        0,
+        (_mp, vp) => (isOpenFor(vp, how) ? open.push(vp.ino) - open.length : 0),
+        undefined,
+      );
       for (const [ino, path] of pathsOf(mount, open)) {
         paths.set(ino, path);
         state.refusedWrites.paths.set(ino, path);

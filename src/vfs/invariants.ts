@@ -6,6 +6,7 @@
 import { popcount, type Buf } from '../vnode/buf.js';
 import { formatFsid } from '../vnode/fsid.js';
 import type { Mount, MountAudit } from '../vnode/mount.js';
+import { MNTSCAN_FORWARD, MNTSCAN_NOBUSY } from '../vnode/mount-list.js';
 import { valueBytes } from '../vnode/value-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import { VFlag, VType, type Vnode } from '../vnode/vnode.js';
@@ -36,7 +37,7 @@ export const checkInvariants = (vnodes: VnodeCache): string[] => {
   };
   const totals = new Totals(vnodes.bufs.pool.size);
   const fsids = new Set<string>();
-  for (const mp of vnodes.mountlist) {
+  const checkMount = (mp: Mount): number => {
     fsids.add(formatFsid(mp.stat.fsid));
     expect(vnodes.mountlist.vfsGetvfs(mp.stat.fsid) === mp, () => 'a mount is not found by its fsid');
     expect(mp.listed && !mp.gone && mp.busyCount >= 0, () => 'a mount on the list is gone, or busyCount < 0');
@@ -46,7 +47,9 @@ export const checkInvariants = (vnodes: VnodeCache): string[] => {
     for (const vp of mp.table.values()) checkVnode(vp, audit, totals, expect);
     for (const frame of audit.orphanedFrames) totals.owners[frame]++;
     totals.dirtyPages += audit.sealedFrames;
-  }
+    return 0;
+  };
+  vnodes.mountlist.mountlistScan(checkMount, MNTSCAN_FORWARD | MNTSCAN_NOBUSY);
   expect(fsids.size === vnodes.mountlist.size, () => 'two mounts have the same fsid');
   checkDummy(vnodes, expect);
   checkTotals(vnodes, totals, expect);

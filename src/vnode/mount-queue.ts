@@ -113,19 +113,21 @@ export function* vmntvnodescanSlices(
   return 0;
 }
 
+/** Runs what pauses between slices without a pause. */
+export const atOneGo = <T>(slices: Generator<undefined, T>): T => {
+  for (;;) {
+    const slice = slices.next();
+    if (slice.done === true) return slice.value;
+  }
+};
+
 /** As {@link vmntvnodescanSlices}, at one go. */
 export const vmntvnodescan = (
   mp: Mount,
   flags: number,
   fastFn: VnodeScanFn | undefined,
   slowFn: VnodeScanFn | undefined,
-): number => {
-  const slices = vmntvnodescanSlices(mp, flags, fastFn, slowFn);
-  for (;;) {
-    const slice = slices.next();
-    if (slice.done === true) return slice.value;
-  }
-};
+): number => atOneGo(vmntvnodescanSlices(mp, flags, fastFn, slowFn));
 
 const visit = (
   mp: Mount,

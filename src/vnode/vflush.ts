@@ -12,7 +12,7 @@
 import { assert } from '../base/assert.js';
 import type { Ino } from '../base/ids.js';
 import type { Mount } from './mount.js';
-import { VMSC_GETVX, vmntvnodescan } from './mount-queue.js';
+import { atOneGo, VMSC_GETVX, vmntvnodescanSlices } from './mount-queue.js';
 import { VFlag, VType, type Vnode, type VTypeValue } from './vnode.js';
 
 /** Skip vnodes marked VSYSTEM. */
@@ -54,13 +54,18 @@ interface VflushInfo {
  * Takes away every vnode that `flags` (SKIPSYSTEM, WRITECLOSE, FORCECLOSE) allow. `rootrefs` is the number of references
  * that the mount itself has on its root: the root isn't busy by those, and after success they have been dropped. With
  * SKIPSYSTEM or WRITECLOSE it must be 0. Open handles of a vnode that went by force answer EIO from now on; closing
- * them succeeds.
+ * them succeeds. Yields every 10,000 vnodes, so that the other mounts of the daemon are served between; nobody may use this one
+ * meanwhile.
  */
-export const vflush = (mp: Mount, rootrefs: number, flags: number): VflushResult => {
+export function* vflushSlices(
+  mp: Mount,
+  rootrefs: number,
+  flags: number,
+): Generator<undefined, VflushResult> {
   assert(rootrefs === 0 || (flags & (SKIPSYSTEM | WRITECLOSE)) === 0, 'vflush: bad arguments');
   const root = rootrefs > 0 ? mp.rootVnode : undefined;
   const info: VflushInfo = { flags, busy: [], gone: 0, forced: 0 };
-  vmntvnodescan(mp, VMSC_GETVX, undefined, (_mp, vp) => vflushScan(mp, vp, info));
+  yield* vmntvnodescanSlices(mp, VMSC_GETVX, undefined, (_mp, vp) => vflushScan(mp, vp, info));
   if (root !== undefined && (flags & FORCECLOSE) === 0) killRoot(mp, root, rootrefs, info);
   const { busy, gone, forced } = info;
   if (busy.length === 0 && root !== undefined) {
@@ -68,7 +73,11 @@ export const vflush = (mp: Mount, rootrefs: number, flags: number): VflushResult
     mp.rootVnode = undefined;
   }
   return { busy, gone, forced };
-};
+}
+
+/** As {@link vflushSlices}, at one go. */
+export const vflush = (mp: Mount, rootrefs: number, flags: number): VflushResult =>
+  atOneGo(vflushSlices(mp, rootrefs, flags));
 
 /** If the root alone is busy, and only by the mount's own references, it goes too. */
 const killRoot = (mp: Mount, root: Vnode, rootrefs: number, info: VflushInfo): void => {

@@ -1,13 +1,21 @@
 /**
- * Breaks the filesystem on purpose, to prove that the exercisers find it: loaded into a daemon by
- * `NODE_OPTIONS=--import=…/fault.js` with VNODEFS_TEST_FAULT=read or truncate; see {@link faultEnv}. Nothing in src knows of it.
+ * Breaks the filesystem on purpose, to prove that the exercisers find it, or that a daemon with a bug ends as it should: loaded into
+ * a daemon by `NODE_OPTIONS=--import=…/fault.js` with VNODEFS_TEST_FAULT=read, …; see {@link faultEnv}. Nothing in src knows of it.
  */
+import { existsSync } from 'node:fs';
+import { InvariantError } from '../../src/base/assert.js';
+import { Syncer } from '../../src/syncer/syncer.js';
 import { FileSystem } from '../../src/vfs/filesystem.js';
 import type { DataSink } from '../../src/vfs/api.js';
 import type { Vnode } from '../../src/vnode/vnode.js';
 
+/** Reads from here on are what `stuck` and `invariant` go wrong at. */
+export const FAULT_OFFSET = 2 << 20;
+
+export type Fault = 'read' | 'truncate' | 'stuck' | 'invariant' | 'syncer';
+
 /** Environment of a daemon with this fault. */
-export const faultEnv = (fault: 'read' | 'truncate'): Record<string, string> => ({
+export const faultEnv = (fault: Fault): Record<string, string> => ({
   NODE_OPTIONS: `--import=${import.meta.url}`,
   VNODEFS_TEST_FAULT: fault,
 });
@@ -49,6 +57,41 @@ const breakTruncate = (): void => {
   };
 };
 
-const faults: Record<string, () => void> = { read: breakRead, truncate: breakTruncate };
+/** A read far into a file does `act` first. */
+const breakFarRead = (act: () => void): void => {
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the right `this` below
+  const { read } = prototype;
+  prototype.read = function (this: FileSystem, ino, fh, offset, length, sink: DataSink) {
+    if (offset + length > FAULT_OFFSET) act();
+    return read.call(this, ino, fh, offset, length, sink);
+  };
+};
+
+const spinForEver = (): void => {
+  for (;;);
+};
+
+const breakInvariant = (): void => {
+  throw new InvariantError('broken by the test');
+};
+
+/** Every commit of a barrier throws what nobody expects. */
+const breakSyncer = (): void => {
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the right `this` below
+  const { commit } = Syncer.prototype;
+  Syncer.prototype.commit = function (this: Syncer, request) {
+    if (request.barrier && existsSync(String(process.env['VNODEFS_TEST_FAULT_WHEN'])))
+      throw new TypeError('broken by the test');
+    return commit.call(this, request);
+  };
+};
+
+const faults: Record<string, () => void> = {
+  read: breakRead,
+  truncate: breakTruncate,
+  stuck: () => breakFarRead(spinForEver),
+  invariant: () => breakFarRead(breakInvariant),
+  syncer: breakSyncer,
+};
 const fault = process.env['VNODEFS_TEST_FAULT'];
 if (fault !== undefined) faults[fault]();

@@ -9,10 +9,10 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { run } from '../harness/commands.js';
+import { NATIVE, withoutNative } from '../harness/fuse-native.js';
 import {
   cli,
   cliOk,
@@ -24,16 +24,8 @@ import {
 } from '../harness/mount.js';
 import { compareTrees } from '../harness/tree-compare.js';
 
-const installed = ((): boolean => {
-  try {
-    createRequire(import.meta.url).resolve('fuse-native');
-    return true;
-  } catch {
-    return false;
-  }
-})();
-const skip = installed ? false : 'fuse-native is not installed';
-const onNative = (t: Test): MountedStore => mountStore(t, { args: ['--transport', 'fuse-native'] });
+const skip = withoutNative;
+const onNative = (t: Test): MountedStore => mountStore(t, { args: NATIVE });
 
 await t.test('real work: cp -a and compare, git clone and fsck, SQLite, fio with verify', { skip }, (t) => {
   const mounted = onNative(t);

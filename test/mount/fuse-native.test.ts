@@ -21,25 +21,15 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { run, tryRun } from '../harness/commands.js';
+import { NATIVE, withoutNative } from '../harness/fuse-native.js';
 import { cli, mountEntries, MountedStore, mountStore } from '../harness/mount.js';
-
-const NATIVE = ['--transport', 'fuse-native'];
-const installed = ((): boolean => {
-  try {
-    createRequire(import.meta.url).resolve('fuse-native');
-    return true;
-  } catch {
-    return false;
-  }
-})();
 
 const onNative = (t: Test, ...args: string[]): MountedStore => mountStore(t, { args: [...NATIVE, ...args] });
 
-if (!installed) {
+if (withoutNative) {
   await t.test('asking for it says that it is not installed', (t) => {
     const mounted = new MountedStore();
     t.teardown(() => mounted.dispose());

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { has, run } from '../harness/commands.js';
 import { plantOddities, sourceTree } from '../harness/fixture-tree.js';
-import { fullSize, mountStore, REPOSITORY, TEST_CAPABILITIES } from '../harness/mount.js';
+import { fullSize, lacks, mountStore, REPOSITORY, TEST_CAPABILITIES } from '../harness/mount.js';
 import { openPlainTarget } from '../harness/plain-target.js';
 import { compareTrees } from '../harness/tree-compare.js';
 
@@ -16,6 +16,11 @@ t.teardown(() => plain.close());
 const source = join(plain.client.root, 'source');
 mkdirSync(source);
 sourceTree(source, FILES);
+const odd = join(plain.client.root, 'odd');
+plain.client.mkdir(odd);
+plantOddities(plain.client, odd);
+// tar skips sockets.
+plain.client.unlink(join(odd, 'socket'));
 
 const git = (cwd: string, ...args: string[]): string =>
   run(
@@ -53,12 +58,8 @@ await t.test('git: clone, fsck, status, commit, branches, gc', (ct) => {
   ct.end();
 });
 
-await t.test('tar out of a tree and into the mount, and back', (ct) => {
-  const odd = join(plain.client.root, 'odd');
-  plain.client.mkdir(odd);
-  plantOddities(plain.client, odd);
-  // tar skips sockets.
-  plain.client.unlink(join(odd, 'socket'));
+// tar sets the time of modification alone.
+await t.test('tar out of a tree and into the mount, and back', { skip: lacks('singleTimes') }, (ct) => {
   const archive = join(plain.client.root, 'odd.tar');
   const options = ['--xattrs', '--xattrs-include=*', '--format=posix', '--sparse', '--numeric-owner'];
   run('tar', [...options, '-C', plain.client.root, '-cf', archive, 'odd', 'source']);
@@ -110,7 +111,7 @@ await t.test(
     second('at once');
     mounted.carryElsewhere();
     second('into the carried store');
-    ct.same(compareTrees(join(plain.client.root, 'odd'), join(mounted.mnt, 'odd')).differences, []);
+    ct.same(compareTrees(odd, join(mounted.mnt, 'odd')).differences, []);
     mounted.fsck();
     ct.end();
   },

@@ -12,9 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { checkStore } from '../../src/store/fsck.js';
 import { FaultDisk } from '../fault/disk.js';
 import type { UnmountReport } from '../../src/daemon/unmount-report.js';
-import { run, start, tryRun, until } from '../harness/commands.js';
+import { start, until } from '../harness/commands.js';
 import { openCoreTarget } from '../harness/core-target.js';
-import { cli, cliOk, fullSize, mountedDevice, REPOSITORY } from '../harness/mount.js';
+import { cliOk, fullSize, mountedDevice, REPOSITORY, TRANSPORT_ARGS } from '../harness/mount.js';
 
 export const USERS = [
   'none',
@@ -53,12 +53,17 @@ export interface Cell {
 
 const CLI = join(REPOSITORY, 'bin/vnodefs.js');
 const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
-/** Deadlines are long where they cost no time, for a loaded machine. A failing store uses up the whole of its one: the default. */
-const DEADLINE_S = 20;
-const FAULTY_DEADLINE_S = 10;
+/**
+ * Deadlines are longer than the default of 10 s, for a loaded machine: where they cost no time, much longer. After SIGTERM readers
+ * have 60 % of it, and a failing store uses up the whole.
+ */
+const DEADLINE_S = fullSize ? 300 : 60;
+const SIGTERM_DEADLINE_S = fullSize ? 300 : 25;
+const FAULTY_DEADLINE_S = 20;
 /** What is tested is that the daemon ends, and that it says so itself; it may take this long beyond the deadline. */
 const LATE_MS = 10_000;
-const ANSWER_MS = 30_000;
+const ANSWER_MS = fullSize ? 300_000 : 120_000;
+const COMMAND_MS = (DEADLINE_S + 60) * 1000;
 const DIRTY_BYTES = fullSize ? 1 << 30 : 24 << 20;
 /** Each page that is mapped costs requests of its own. */
 const MAPPED_BYTES = fullSize ? 1 << 30 : 2 << 20;
@@ -149,6 +154,12 @@ export const makeTemplate = async (directory: string): Promise<string> => {
   return store;
 };
 
+/** Beside the other cells: nothing here may hold up the event loop. Throws unless it exits with 0. */
+const done = async (command: string, args: readonly string[]): Promise<void> => {
+  const { status, stderr } = await start(command, args, { timeoutMs: COMMAND_MS }).done;
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${status}: ${stderr.trim()}`);
+};
+
 class Scene {
   readonly user: User;
   readonly base: string;
@@ -158,6 +169,7 @@ class Scene {
   disk: FaultDisk | undefined;
   mountUser: MountUser | undefined;
   readonly wrong: string[] = [];
+  #unmounted = false;
 
   constructor(user: User, base: string) {
     this.user = user;
@@ -178,23 +190,28 @@ class Scene {
   async set(template: string): Promise<void> {
     if (this.user === 'disk-full') {
       mkdirSync(join(this.base, 'disk'));
-      run('mount', ['-t', 'tmpfs', '-o', 'size=32M', 'none', join(this.base, 'disk')]);
+      await done('mount', ['-t', 'tmpfs', '-o', 'size=32M', 'none', join(this.base, 'disk')]);
       this.store = join(this.base, 'disk/s.db');
     } else if (this.user === 'store-error') {
       this.disk = await FaultDisk.start({ base: this.base });
       this.store = this.disk.store;
     }
     copyFileSync(template, this.store);
-    const options = `stop_timeout=${this.deadlineS}`;
-    const args = ['mount', this.store, this.mnt, '--foreground', '--json', '--pages', '16MiB', '-o', options];
+    const options = `stop_timeout=${Math.min(this.deadlineS, SIGTERM_DEADLINE_S)}`;
+    const small = ['--foreground', '--json', '--pages', '16MiB', '-o', options];
+    const args = ['mount', this.store, this.mnt, ...small, ...TRANSPORT_ARGS];
     this.daemon = spawn(process.execPath, [CLI, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_OPTIONS: '' },
     });
-    if (this.daemon.stdout !== null) await once(createInterface({ input: this.daemon.stdout }), 'line');
+    let printed = false;
+    this.daemon.stdout?.once('data', () => (printed = true));
+    await until('the mount', () => printed || this.gone, ANSWER_MS);
+    if (!printed) throw new Error(`the daemon ended at once: exit ${this.daemon.exitCode}`);
     if (this.user === 'second-mount') {
       mkdirSync(this.other);
-      cliOk(['mount', join(this.base, 'other.db'), this.other, '--join', this.mnt, '-o', options]);
+      const second = ['mount', join(this.base, 'other.db'), this.other, '--join', this.mnt, '-o', options];
+      await done(process.execPath, [CLI, ...second]);
     }
     if (this.user === 'none') return;
     const mountUser = new MountUser(KIND[this.user] ?? this.user, this.mnt);
@@ -202,7 +219,7 @@ class Scene {
     await until(`the user ${this.user}`, () => mountUser.ready, ANSWER_MS);
     if (this.user === 'stopped-writer') mountUser.child.kill('SIGSTOP');
     if (this.user === 'disk-full')
-      tryRun('sh', ['-c', 'cat /dev/zero >"$0"/ballast', join(this.base, 'disk')]);
+      await done('sh', ['-c', 'cat /dev/zero >"$0"/ballast; true', join(this.base, 'disk')]);
     await this.disk?.faults({ op: 'write', file: 'any', kind: 'fail', errno: 'EIO' });
     if (this.user === 'disk-full' || this.user === 'store-error')
       await until('the failing store to show', () => mountUser.saw !== undefined, ANSWER_MS);
@@ -227,11 +244,17 @@ class Scene {
         await this.#awaitDaemon();
         return this.daemon.exitCode === null ? '–' : String(this.daemon.exitCode);
       case 'umount -l':
-        return String(tryRun('umount', ['-l', this.mnt], { timeoutMs: ANSWER_MS }).status);
+        await done('umount', ['-l', this.mnt]);
+        return '0';
       default: {
         const args = ['umount', this.mnt, '--json', ...options[how]];
-        const { status, stdout } = await start(process.execPath, [CLI, ...args], { timeoutMs: 90_000 }).done;
-        if (status === 1 && !this.isFaulty) this.#checkLoss(JSON.parse(stdout) as UnmountReport);
+        const { status, stdout, stderr } = await start(process.execPath, [CLI, ...args], {
+          timeoutMs: COMMAND_MS,
+        }).done;
+        if (stdout === '') throw new Error(`no report: exit ${status}: ${stderr.trim()}`);
+        const report = JSON.parse(stdout) as UnmountReport;
+        this.#unmounted = report.outcome === 'unmounted';
+        if (status === 1 && !this.isFaulty) this.#checkLoss(report);
         return String(status);
       }
     }
@@ -245,9 +268,9 @@ class Scene {
   }
 
   /** What becomes of the daemon, while the user still has what it has. */
-  async becomes(how: End, exit: string): Promise<string> {
+  async becomes(how: End): Promise<string> {
     const isHeld = this.user !== 'none' && !this.isFaulty; // the failure has ended that user's use
-    const ends = how === 'umount -l' ? !isHeld : exit === '0' || exit === '1';
+    const ends = how === 'umount -l' ? !isHeld : this.#unmounted;
     if (ends && this.user !== 'second-mount')
       await until('the daemon', () => this.gone, this.deadlineS * 1000 + LATE_MS).catch(() => undefined);
     if (this.gone) return 'gone';
@@ -289,9 +312,7 @@ class Scene {
     await this.disk?.faults();
     for (const mountpoint of [this.other, this.mnt]) {
       if (mountedDevice(mountpoint) === undefined) continue;
-      const { status, stderr } = cli(['umount', mountpoint], { timeoutMs: 60_000 });
-      if (status !== 0 && !(status === 1 && this.isFaulty))
-        this.wrong.push(`umount at the end: ${status} ${stderr}`);
+      await done('umount', [mountpoint]);
     }
     await this.#awaitDaemon();
     if (mountedDevice(this.mnt) !== undefined) this.wrong.push('still mounted');
@@ -323,10 +344,9 @@ class Scene {
     await this.mountUser?.end();
     if (!this.gone) this.daemon.kill('SIGKILL');
     for (const mountpoint of [this.other, this.mnt])
-      if (mountedDevice(mountpoint) !== undefined)
-        tryRun('umount', ['-l', mountpoint], { timeoutMs: 10_000 });
+      if (mountedDevice(mountpoint) !== undefined) await done('umount', ['-l', mountpoint]);
     await this.disk?.end();
-    if (this.user === 'disk-full') tryRun('umount', ['-l', join(this.base, 'disk')]);
+    if (this.user === 'disk-full') await done('umount', ['-l', join(this.base, 'disk')]);
     rmSync(this.base, { recursive: true, force: true, maxRetries: 3 });
   }
 }
@@ -349,7 +369,7 @@ export const playCell = async (user: User, end: End, template: string): Promise<
     await scene.set(template);
     const startMs = performance.now();
     const exit = await scene.end(end);
-    const daemon = await scene.becomes(end, exit);
+    const daemon = await scene.becomes(end);
     const endMs = performance.now() - startMs;
     const saw = tellsOf(scene, await scene.see());
     await scene.settle(end);

@@ -15,9 +15,13 @@ const TABLE_MS = 1_200_000;
 /** The fault disk and tmpfs are mounted; what is said of umount(8) is root's. */
 const skip = onPlainDirectory ? 'about mounts' : process.getuid?.() === 0 ? false : 'needs root';
 
+t.setTimeout(TABLE_MS);
+
 await t.test('the document shows the table', (ct) => {
   const document = readFileSync(join(REPOSITORY, 'native-notes/unmount.md'), 'utf8');
-  ct.ok(document.includes(`\n${tableText()}\n`), `native-notes/unmount.md is out of date:\n${tableText()}`);
+  const isThere = document.includes(`\n${tableText()}\n`);
+  ct.ok(isThere, 'native-notes/unmount.md has it');
+  if (!isThere) ct.comment(`put this into native-notes/unmount.md:\n${tableText()}`);
   ct.end();
 });
 

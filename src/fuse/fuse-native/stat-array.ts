@@ -50,10 +50,13 @@ export const putStat = (words: Uint32Array, a: Attributes, view: OwnerView): Uin
   return words;
 };
 
-/** A directory entry: only type and inode number are read of it (libfuse's fill_dir). */
+/**
+ * A directory entry: only type and inode number are read of it (libfuse's fill_dir). A number that 32 bits don't hold is told as libfuse's
+ * "unknown": cut, it would be another file's, or 0, which readdir(3) leaves out.
+ */
 export const putEntryStat = (words: Uint32Array, ino: number, type: number): Uint32Array => {
   words[0] = type << 12;
-  words[7] = ino;
+  words[7] = Math.min(ino, INO_MAX);
   return words;
 };
 

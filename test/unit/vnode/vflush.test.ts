@@ -3,7 +3,8 @@ import t from 'tap';
 import { Errno, FsError } from '../../../src/base/errno.js';
 import { byteName, ROOT_INO, type Fh, type Ino } from '../../../src/base/ids.js';
 import { unmountBegin } from '../../../src/vnode/mount.js';
-import { FORCECLOSE, SKIPSYSTEM, vflush, WRITECLOSE } from '../../../src/vnode/vflush.js';
+import { SCAN_YIELD_VNODES } from '../../../src/vnode/mount-queue.js';
+import { FORCECLOSE, SKIPSYSTEM, vflush, vflushSlices, WRITECLOSE } from '../../../src/vnode/vflush.js';
 import { VFlag, VType } from '../../../src/vnode/vnode.js';
 import { createTestCore, type InProcessCore } from '../../harness/test-core.js';
 import { idleVnode, newCache, newMount, newVnode } from './fixture.js';
@@ -30,6 +31,58 @@ void t.test('vflush: what is idle goes, what is referenced or held is busy', (t)
   t.equal(cache.count, 1, 'the syncer vnode');
   t.end();
 });
+
+void t.test('vflush by slices: pauses every 10,000 vnodes, and can be given up', (t) => {
+  const cache = newCache(100_000);
+  const mp = newMount(cache, 'a');
+  const other = newMount(cache, 'b');
+  for (let ino = 1; ino <= SCAN_YIELD_VNODES + 500; ino++) idleVnode(mp, ino);
+  const used = newVnode(mp, 99_999);
+  const slices = vflushSlices(mp, 0, 0);
+  t.equal(slices.next().done, false);
+  t.equal(mp.queueSize, 501);
+  idleVnode(other, 1);
+  t.match(slices.next(), { done: true, value: { gone: SCAN_YIELD_VNODES + 500, busy: [{ ino: 99_999 }] } });
+  cache.vrele(used);
+  for (let ino = 1; ino <= SCAN_YIELD_VNODES; ino++) idleVnode(mp, ino);
+  const given = vflushSlices(mp, 0, 0);
+  given.next();
+  given.return({ busy: [], gone: 0, forced: 0 });
+  t.equal(mp.scans.size, 0);
+  vflush(mp, 0, 0);
+  t.equal(mp.queueSize, 0);
+  t.equal(other.queueSize, 1);
+  t.end();
+});
+
+void t.test(
+  'a core with many vnodes: the unmount pauses, is discarded meanwhile, or goes on to its end',
+  (t) => {
+    for (const discard of [false, true]) {
+      const core = createTestCore({ vnodesMax: 30_000, pages: 64 });
+      const { fs, vnodes } = core.core;
+      for (let i = 0; i < SCAN_YIELD_VNODES + 100; i++)
+        core.vfs.vrele(core.vfs.mknod(caller, ROOT_INO, byteName(`f${i}`), 0o100644, 0, 0));
+      core.sync();
+      fs.beginUnmount();
+      fs.forgetAll();
+      let ended = false;
+      fs.finishUnmount(() => (ended = true));
+      t.ok(fs.flushing && !ended);
+      t.ok(vnodes.count < 200, `${vnodes.count} vnodes left`);
+      t.equal(core.core.deadlineMs, 0, 'due at once');
+      fs.finishUnmount(() => t.fail('twice')); // a commit was answered meanwhile: it is flushing already
+      if (discard) core.core.drop();
+      else core.core.poll();
+      t.equal(ended, !discard);
+      t.notOk(fs.flushing);
+      t.equal(vnodes.count, 0);
+      t.equal(vnodes.mountlist.size, 0);
+      core.abandon();
+    }
+    t.end();
+  },
+);
 
 void t.test('vflush: rootrefs', (t) => {
   const cache = newCache();
