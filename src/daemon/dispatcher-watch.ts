@@ -7,7 +7,7 @@ import type { Log } from './log.js';
 import { javaScriptStack, kernelState } from './thread-stack.js';
 import { Watchdog, watchdogLimits } from './watchdog.js';
 
-const STACK_MS = 2_000;
+const STACK_MS = 5_000;
 /** The worker's name, see src/daemon/workers.ts. */
 const DISPATCHER = 'dispatcher';
 

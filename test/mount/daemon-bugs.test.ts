@@ -19,6 +19,7 @@ import { cli, forceUnmount, mountedDevice, onPlainDirectory, REPOSITORY } from '
 const CLI = join(REPOSITORY, 'bin/vnodefs.js');
 const ENDS_MS = 60_000;
 const CUT = /not connected|connection abort|Input\/output error|EIO|ENOTCONN|ECONNABORTED/;
+t.setTimeout(900_000);
 const skip = onPlainDirectory ? 'about the daemon' : false;
 
 interface Daemon {
@@ -80,7 +81,7 @@ await t.test('a broken invariant in the dispatcher', { skip, timeout: 240_000 },
   ct.not(status, 0, 'who used the mount is told');
   ct.match(stderr, CUT);
   await endsSafely(ct, daemon);
-  ct.match(daemon.log(), /fatal: broken by the test.*breakInvariant/);
+  ct.match(daemon.log(), /breakInvariant.*fatal: broken by the test/);
 });
 
 await t.test('an exception in the syncer', { skip, timeout: 240_000 }, async (ct) => {
@@ -99,14 +100,14 @@ await t.test(
   'a dispatcher that is stuck: the watchdog cuts it off',
   { skip, timeout: 240_000 },
   async (ct) => {
-    const daemon = await mountFaulty(ct, 'stuck', 'watchdog=6');
+    const daemon = await mountFaulty(ct, 'stuck', 'watchdog=15');
     const { status, stderr } = await readFar(daemon).done;
     ct.not(status, 0, 'who waited for it is told');
     ct.match(stderr, CUT);
     await endsSafely(ct, daemon);
     ct.match(
       daemon.log(),
-      /"stack":\["spinForEver [^\]]*the dispatcher does not answer/,
+      /"stack":\["spinForEver [^\n]*the dispatcher does not answer/,
       'its stack is logged',
     );
     ct.match(daemon.log(), /fatal: the dispatcher has not answered for \d/);

@@ -14,7 +14,7 @@ import { FaultDisk } from '../fault/disk.js';
 import type { UnmountReport } from '../../src/daemon/unmount-report.js';
 import { start, until } from '../harness/commands.js';
 import { openCoreTarget } from '../harness/core-target.js';
-import { cliOk, fullSize, mountedDevice, REPOSITORY } from '../harness/mount.js';
+import { cliOk, fullSize, mountedDevice, REPOSITORY, TRANSPORT_ARGS } from '../harness/mount.js';
 
 export const USERS = [
   'none',
@@ -62,7 +62,7 @@ const SIGTERM_DEADLINE_S = fullSize ? 300 : 25;
 const FAULTY_DEADLINE_S = 20;
 /** What is tested is that the daemon ends, and that it says so itself; it may take this long beyond the deadline. */
 const LATE_MS = 10_000;
-const ANSWER_MS = fullSize ? 300_000 : 60_000;
+const ANSWER_MS = fullSize ? 300_000 : 120_000;
 const COMMAND_MS = (DEADLINE_S + 60) * 1000;
 const DIRTY_BYTES = fullSize ? 1 << 30 : 24 << 20;
 /** Each page that is mapped costs requests of its own. */
@@ -198,7 +198,8 @@ class Scene {
     }
     copyFileSync(template, this.store);
     const options = `stop_timeout=${Math.min(this.deadlineS, SIGTERM_DEADLINE_S)}`;
-    const args = ['mount', this.store, this.mnt, '--foreground', '--json', '--pages', '16MiB', '-o', options];
+    const small = ['--foreground', '--json', '--pages', '16MiB', '-o', options];
+    const args = ['mount', this.store, this.mnt, ...small, ...TRANSPORT_ARGS];
     this.daemon = spawn(process.execPath, [CLI, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_OPTIONS: '' },

@@ -23,6 +23,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
@@ -136,6 +137,19 @@ const execute = (): void => {
   }, 150);
 };
 
+/** Only its root directory is on the mount. */
+const changeRoot = (): void => {
+  const chroot = koffi.load('libc.so.6').func('int chroot(const char *path)');
+  if (chroot(directory) !== 0) throw new Error('chroot failed');
+  thenUse(undefined, () => void readdirSync('/'));
+};
+
+/** A server listens on a socket bound there. */
+const bindSocket = (): void => {
+  const server = createServer();
+  server.listen(at('socket'), () => thenUse(undefined, () => void server.close()));
+};
+
 const openReader = (): void => {
   const fd = openSync(at('seed'), 'r');
   readSync(fd, Buffer.alloc(16), 0, 16, 0);
@@ -146,6 +160,8 @@ const openReader = (): void => {
 const KINDS: Record<string, () => void> = {
   'open-reader': openReader,
   'first-close': openReader,
+  root: changeRoot,
+  socket: bindSocket,
   'open-writer': () => {
     const fd = openSync(at('log'), 'r+');
     logSynced(fd, 1);
