@@ -71,7 +71,12 @@ export const parseOptions = (args: readonly string[]): Options => {
       'only figures whose name matches',
       refuse((text) => new RegExp(text)),
     )
-    .option('--dir <folder>', 'work in this folder, which chooses the disk', resolve, tmpdir())
+    .option(
+      '--dir <folder>',
+      'work in this folder, which chooses the disk',
+      (text) => resolve(text),
+      tmpdir(),
+    )
     .option('--timeout <seconds>', 'limit of one trial', positive, 120)
     .option(
       '--vnodefs-opts <words>',

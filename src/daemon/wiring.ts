@@ -16,7 +16,7 @@ import { createStore } from '../store/mkfs.js';
 import { openStore } from '../store/open.js';
 import { Repair } from '../store/repair.js';
 import { StoreError, type StoreErrorCode } from '../store/store-error.js';
-import { readSuperblock } from '../store/superblock.js';
+import { readSuperblock, superblockOrStandIn } from '../store/superblock.js';
 import type { Superblock } from '../store/types.js';
 import { Failure, type FailureKind } from './failure.js';
 import type {
@@ -123,7 +123,8 @@ const claim = (path: string, readOnly: boolean): StoreClaim => {
     const db = openStore(path, { mode: readOnly ? 'read' : 'write', cacheKiB: 1024 });
     try {
       const release = (closed: boolean): void => (closed ? lock.close() : lock.release());
-      return { superblock: readSuperblock(db, path), created, release };
+      const superblock = readOnly ? superblockOrStandIn(db, path) : readSuperblock(db, path);
+      return { superblock, created, release };
     } finally {
       db.close();
     }

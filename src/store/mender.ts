@@ -9,7 +9,7 @@ import type Database from 'better-sqlite3';
 import { DEFAULTS } from './defaults.js';
 import { DIR, FILE, LINK, ROOT } from './fsck-facts.js';
 import { INODE_COLUMNS } from './schema.js';
-import { validChunkBytes, validInlineMax } from './superblock.js';
+import { inferChunkBytes, validInlineMax } from './superblock.js';
 import { PAGE_BYTES } from './types.js';
 
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -337,18 +337,9 @@ export class Mender {
    * enough will do.
    */
   mendSuperblock(): string {
-    const [longest, many] = this.#db
-      .prepare(
-        'SELECT (SELECT coalesce(max(length(data)), 0) FROM chunk), (SELECT count(*) FROM chunk_map WHERE idx > 0)',
-      )
-      .raw()
-      .get() as [number, number];
     const row = this.#db.prepare('SELECT * FROM superblock').get() as Record<string, unknown> | undefined;
-    let chunkBytes = Number(row?.chunk_bytes);
-    if (!validChunkBytes(chunkBytes))
-      chunkBytes = many > 0 ? longest : Math.max(DEFAULTS.chunkBytes, longest);
-    if (!validChunkBytes(chunkBytes))
-      return 'the chunk size is lost and can not be inferred: restore a backup';
+    const chunkBytes = inferChunkBytes(this.#db, row?.chunk_bytes);
+    if (chunkBytes === undefined) return 'the chunk size is lost and can not be inferred: restore a backup';
     const kept = (name: string, valid: (value: unknown) => boolean, otherwise: Value): Value =>
       valid(row?.[name]) ? (row?.[name] as Value) : otherwise;
     const amount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;

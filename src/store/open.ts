@@ -21,18 +21,37 @@ export interface OpenOptions {
 }
 
 /**
- * Requires, for 'write', the writer lock; an older format is then migrated. Returns an open connection in WAL
- * mode: the
- * caller closes it. Errors: StoreError.
+ * Requires, for 'write', the writer lock; an older format is then migrated. Returns an open connection in WAL mode: the
+ * caller closes it. A file that has lost its end is opened for reading all the same: what is left can be read. Errors: StoreError.
  */
 export function openStore(path: string, options: OpenOptions): Database.Database {
   const fileBytes = fileSize(path);
   if (fileBytes === 0) {
     throw new StoreError('not-a-store', path, `${path} is empty; make a store with "vnodefs mkfs".`);
   }
-  let db: Database.Database | undefined;
   try {
-    db = new Database(path, { fileMustExist: true, timeout: options.busyTimeoutMs ?? 5000 });
+    return connect(path, options, false);
+  } catch (error) {
+    const truncated = truncatedError(path, fileBytes, error);
+    if (truncated === undefined) throw openError(path, error);
+    if (options.mode === 'write') throw truncated;
+    try {
+      return connect(path, options, true);
+    } catch {
+      throw truncated;
+    }
+  }
+}
+
+/** `cut`: SQLite isn't to compare the file's length with what its header says. Errors: as SQLite's, and StoreError. */
+function connect(path: string, options: OpenOptions, cut: boolean): Database.Database {
+  const db = new Database(path, { fileMustExist: true, timeout: options.busyTimeoutMs ?? 5000 });
+  try {
+    if (cut) {
+      // lockBtree (btree.c) trusts the length of the file if the schema may be written, which query_only below forbids again.
+      db.unsafeMode(true);
+      db.pragma('writable_schema = ON');
+    }
     checkIdentity(db, path);
     db.pragma(`cache_size = -${options.cacheKiB}`);
     db.pragma('temp_store = MEMORY');
@@ -47,8 +66,8 @@ export function openStore(path: string, options: OpenOptions): Database.Database
     }
     return db;
   } catch (error) {
-    db?.close();
-    throw truncatedError(path, fileBytes, error) ?? openError(path, error);
+    db.close();
+    throw error;
   }
 }
 
@@ -104,6 +123,7 @@ function truncatedError(path: string, fileBytes: number, error: unknown): StoreE
   if (!sqliteCode(error).startsWith('SQLITE_CORRUPT')) return undefined;
   const message =
     `${path} is damaged or shorter than its header says (${fileBytes} bytes); ` +
-    'if it was copied, copy it again while it is not mounted, otherwise restore a backup.';
+    'if it was copied, copy it again while it is not mounted; otherwise "vnodefs mount -o ro" shows what is left of it, and ' +
+    '"vnodefs fsck --repair" makes a sound store of that.';
   return new StoreError('truncated', path, message, { cause: error });
 }

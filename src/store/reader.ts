@@ -86,6 +86,8 @@ function parseScan(text: string): DirentRecord[] {
 export interface ReaderOptions {
   /** SQLite's page cache of this connection. */
   cacheKiB?: number;
+  /** Reads the superblock; default {@link readSuperblock}. */
+  superblock?: (db: Database.Database) => Superblock;
 }
 
 export class SqliteStoreReader implements StoreReader {
@@ -99,7 +101,7 @@ export class SqliteStoreReader implements StoreReader {
     this.path = path;
     this.#db = openStore(path, { mode: 'read', cacheKiB: options.cacheKiB ?? 8192 });
     try {
-      this.superblock = readSuperblock(this.#db, path);
+      this.superblock = options.superblock?.(this.#db) ?? readSuperblock(this.#db, path);
       this.#sql = prepareAll(this.#db);
     } catch (error) {
       this.#db.close();

@@ -1,5 +1,6 @@
 /** The superblock and counters rows: one row each, always present. */
 import type Database from 'better-sqlite3';
+import { DEFAULTS } from './defaults.js';
 import { PAGE_BYTES, type StoreCounters, type Superblock } from './types.js';
 import { formatVersion, openStore } from './open.js';
 import { openError, StoreError } from './store-error.js';
@@ -52,12 +53,55 @@ export function readSuperblock(db: Database.Database, path: string): Superblock 
   };
 }
 
-/** Errors: StoreError('damaged') if the row is missing. */
+/**
+ * The chunk size that a damaged superblock had: what it says if that can be, else as long as the longest chunk, or undefined. Errors:
+ * SqliteError.
+ */
+export function inferChunkBytes(db: Database.Database, said: unknown): number | undefined {
+  if (typeof said === 'number' && validChunkBytes(said)) return said;
+  const [longest, many] = db
+    .prepare(
+      'SELECT (SELECT coalesce(max(length(data)), 0) FROM chunk), (SELECT count(*) FROM chunk_map WHERE idx > 0)',
+    )
+    .raw()
+    .get() as [number, number];
+  const inferred = many > 0 ? longest : Math.max(DEFAULTS.chunkBytes, longest);
+  return validChunkBytes(inferred) ? inferred : undefined;
+}
+
+/** For reading only: a damaged superblock is made up, which `onStandIn` is told. Errors: StoreError('damaged') if that can't be. */
+export function superblockOrStandIn(
+  db: Database.Database,
+  path: string,
+  onStandIn: () => void = () => undefined,
+): Superblock {
+  try {
+    return readSuperblock(db, path);
+  } catch (error) {
+    let chunkBytes: number | undefined;
+    try {
+      chunkBytes = inferChunkBytes(db, undefined);
+    } catch {
+      chunkBytes = undefined; // the reason why the superblock can't be read says more
+    }
+    if (chunkBytes === undefined) throw openError(path, error);
+    onStandIn();
+    const { inlineMax } = DEFAULTS;
+    const lost = { uuid: '0'.repeat(32), label: '', sizeLimitBytes: 0, inodeLimit: 0 };
+    return { formatVersion: formatVersion(db), ...lost, chunkBytes, inlineMax };
+  }
+}
+
+/** Errors: StoreError('damaged') if the row is missing or can't be right. */
 export function readCounters(db: Database.Database, path: string): StoreCounters & { txg: number } {
   const row = db.prepare('SELECT next_ino, inode_count, alloc_pages, txg FROM counters').raw().get() as
     [number, number, number, number] | undefined;
-  if (row === undefined) {
-    throw new StoreError('damaged', path, `The counters of ${path} are missing; run "vnodefs fsck" on it.`);
+  if (row?.every((value) => Number.isSafeInteger(value) && value >= 0) !== true) {
+    throw new StoreError(
+      'damaged',
+      path,
+      `The counters of ${path} are missing or wrong; run "vnodefs fsck" on it.`,
+    );
   }
   return { nextIno: row[0], inodeCount: row[1], allocPages: row[2], txg: row[3] };
 }

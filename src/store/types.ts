@@ -92,6 +92,8 @@ export interface ChunkRow {
 /** The dispatcher's view. Synchronous; throws FsError(EIO) for a damaged or unreadable store. */
 export interface StoreReader {
   readonly superblock: Superblock;
+  /** Of a damaged store: what was made up, so that it must not be written. */
+  readonly standIns?: ReadonlySet<string>;
   counters(): StoreCounters;
   loadInode(ino: Ino): InodeRecord | undefined;
   lookupDirent(parent: Ino, name: ByteName): DirentRecord | undefined;

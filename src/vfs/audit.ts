@@ -1,4 +1,5 @@
 /** The INVARIANTs of src/vfs/data.ts and src/syncer/txgs.ts, restated for the invariant checker: see invariants.ts. */
+import { FsError } from '../base/errno.js';
 import { PAGE_BYTES } from '../store/types.js';
 import type { MountAudit } from '../vnode/mount.js';
 import type { Vnode } from '../vnode/vnode.js';
@@ -16,11 +17,21 @@ export const auditFiles = (fs: FsState): MountAudit => {
     if (!vp.isReg || vp.removed) continue;
     checkZeros(fs, vp, wrong);
     if (++files > FILES_MAX) continue;
-    const pages = chargedPages(fs, vp, 0, Infinity, false);
-    if (pages !== vp.allocPages)
+    const pages = storedPages(fs, vp);
+    if (pages !== undefined && pages !== vp.allocPages)
       wrong.push(`file ${vp.ino}: allocPages ${vp.allocPages}, its chunks ${pages}`);
   }
   return { ...audit, wrong };
+};
+
+/** Undefined where the store is damaged, which is for fsck to say. */
+const storedPages = (fs: FsState, vp: Vnode): number | undefined => {
+  try {
+    return chargedPages(fs, vp, 0, Infinity, false);
+  } catch (error) {
+    if (error instanceof FsError) return undefined;
+    throw error;
+  }
 };
 
 /** Valid pages hold zeros at and past the file's size. */

@@ -4,6 +4,7 @@
  * {@link Core.deadlineMs} has come.
  */
 import { TxgEncoder } from '../store/txg-log.js';
+import { DamagedStoreReader } from '../store/damaged-reader.js';
 import { openReader, type SqliteStoreReader } from '../store/reader.js';
 import { Txgs, type SyncerPort } from '../syncer/txgs.js';
 import type { PagePool } from '../vnode/page-pool.js';
@@ -29,7 +30,7 @@ export class Core {
   constructor(shared: Shared, options: CoreOptions) {
     const { vnodes, clock, room } = shared;
     this.shared = shared;
-    this.#reader = openReader(options.store);
+    this.#reader = options.readOnly ? new DamagedStoreReader(options.store) : openReader(options.store);
     const { txg, ...counters } = this.#reader.counters();
     this.txgs = new Txgs({
       vnodes,

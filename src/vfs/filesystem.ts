@@ -115,6 +115,8 @@ export class FileSystem implements api.Vfs {
     const { mount, state } = this;
     if (this.unmounting) return done(fsError('EBUSY', 'an unmount is in progress'));
     if (!readOnly) {
+      if (state.reader.standIns !== undefined && state.reader.standIns.size > 0)
+        return done(fsError('EROFS', 'the store is damaged'));
       mount.flag &= ~MNT_RDONLY;
       if (mount.bioOps === undefined) {
         mount.bioOps = this.#bioOps;

@@ -13,6 +13,7 @@ import { bufOf } from './stored-data.js';
 
 const O_ACCMODE = 3;
 const O_TRUNC = 0o1000;
+const O_NOATIME = 0o1000000;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 
@@ -71,10 +72,11 @@ export const regular = (handle: Handle): Vnode => {
 };
 
 export const read = (fs: FsState, fh: Fh, offset: number, length: number, sink: DataSink): number => {
-  const vp = regular(fs.handle(fh));
+  const handle = fs.handle(fh);
+  const vp = regular(handle);
   fs.bufs.newRequest();
   const delivered = readRange(fs, vp, offset, length, sink);
-  if (length > 0) fs.accessed(vp);
+  if (length > 0 && (handle.flags & O_NOATIME) === 0) fs.accessed(vp);
   return delivered;
 };
 

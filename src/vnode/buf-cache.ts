@@ -147,6 +147,17 @@ export class BufCache {
     buf.vp.bufs?.delete(buf.index);
   }
 
+  /** Destroys clean bufs of `vp` until they had `most` pages. */
+  shed(vp: Vnode, most: number): void {
+    let shed = 0;
+    for (const buf of vp.bufs?.values() ?? []) {
+      if (shed >= most) break;
+      if (buf.pinned) continue;
+      shed += popcount(buf.valid);
+      this.destroy(buf);
+    }
+  }
+
   #listOf(buf: Buf): LruList<Buf> {
     return buf.hot ? this.#hot : this.#cold;
   }

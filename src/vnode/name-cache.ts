@@ -120,6 +120,18 @@ export class NameCache {
     if (entry.ino !== 0) entry.dvp.namesComplete = false;
   }
 
+  /** Drops at most `most` clean names of a directory. Returns how many. */
+  shed(dvp: Vnode, most: number): number {
+    let shed = 0;
+    for (const entry of dvp.names?.values() ?? []) {
+      if (shed === most) break;
+      if (!entry.onLru) continue;
+      this.#drop(entry);
+      shed++;
+    }
+    return shed;
+  }
+
   /** Drops all names of a directory that is being reclaimed; all must be clean. */
   purge(dvp: Vnode): void {
     if (dvp.names === undefined) return;

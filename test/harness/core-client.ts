@@ -169,6 +169,7 @@ export class CoreClient implements PosixClient {
     return this.#walk.op('copy_file_range', () => {
       const src = this.#files.regular(srcFd, 'read');
       const dst = this.#files.regular(dstFd, 'write');
+      if (dst.flags & O.APPEND) throw new PosixError('EBADF', 'copy_file_range');
       const overlaps = srcOffset < dstOffset + length && dstOffset < srcOffset + length;
       if (src.ino === dst.ino && overlaps) throw new PosixError('EINVAL', 'copy_file_range');
       const { vfs, caller } = this.#walk;

@@ -31,6 +31,7 @@ export const libc = {
   copyFrom: c('int64_t memcpy(void *to, uint64_t from, size_t length)'),
   copyTo: c('int64_t memcpy(uint64_t to, void *from, size_t length)'),
   pipe2: c('int pipe2(void *fds, int flags)'),
+  pread: c('int64_t pread(int fd, void *data, size_t bytes, int64_t offset)'),
   pwrite: c('int64_t pwrite(int fd, void *data, size_t bytes, int64_t offset)'),
   posixFadvise: c('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)'),
   ioctl: c('int ioctl(int fd, unsigned long request, void *argument)'),

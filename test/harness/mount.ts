@@ -40,8 +40,8 @@ const UMOUNT_MS = 120_000;
 export const onPlainDirectory = process.env['VNODEFS_TARGET'] === 'plain';
 /** Tests of a mount run on this transport; unset: on the one that is chosen by itself. */
 const transport = process.env['VNODEFS_TEST_TRANSPORT'];
-/** The whole daemon's: not for one that joins. */
-const transportArgs = transport === undefined ? [] : ['--transport', transport];
+/** For `vnodefs mount`. The whole daemon's: not for one that joins. */
+export const TRANSPORT_ARGS = transport === undefined ? [] : ['--transport', transport];
 
 /** The sizes of the issue instead of those for CI. */
 export const fullSize = process.env['VNODEFS_FULL'] === '1';
@@ -216,7 +216,7 @@ export class MountedStore {
       'mount',
       this.store,
       this.mnt,
-      ...(join === undefined ? transportArgs : []),
+      ...(join === undefined ? TRANSPORT_ARGS : []),
       ...more,
       ...joined,
     ];

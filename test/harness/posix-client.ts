@@ -29,6 +29,7 @@ export const O = {
   SYNC: constants.O_SYNC,
   DSYNC: constants.O_DSYNC,
   NONBLOCK: constants.O_NONBLOCK,
+  NOATIME: constants.O_NOATIME,
   TMPFILE: 0o20000000 | constants.O_DIRECTORY,
 } as const;
 
@@ -51,7 +52,9 @@ export const XATTR_CREATE = 1;
 export const XATTR_REPLACE = 2;
 export const FALLOC_KEEP_SIZE = 1;
 export const FALLOC_PUNCH_HOLE = 2;
+export const FALLOC_COLLAPSE_RANGE = 8;
 export const FALLOC_ZERO_RANGE = 16;
+export const FALLOC_INSERT_RANGE = 32;
 export const SEEK_SET = 0;
 export const SEEK_CUR = 1;
 export const SEEK_END = 2;

@@ -1,5 +1,5 @@
 /** Several mounts in one daemon: `vnodefs mount --join`. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
@@ -41,19 +41,34 @@ const memoryAfter = (logFile: string | null): Record<string, unknown>[] =>
     .filter((line) => line.includes('"msg":"memory after the mount"'))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
+/** What `status --json` says about the vnode cache, pages, names and throttling, among others. */
+const COUNTERS = [
+  ...['vnodeAllocations', 'vnodeReclaims', 'vnodeHits', 'vnodeMisses', 'vnodesDead'],
+  ...[0, 1, 2, 3].map((pass) => `vnodeReclaimsPass${pass}`),
+  ...['vnlruSlices', 'vnlruNowhere', 'vnlruNowhereTotal', 'vnlruWaits', 'vnlruWaitUs', 'vnlruLongestSliceUs'],
+  ...['kernelLookups', 'prunedInodes', 'pruneNotifications', 'pruneRefusals', 'pruneSkipped'],
+  ...['nameHits', 'nameNegativeHits', 'nameMisses', 'nameEvictions', 'valueBytes', 'valueEvictions'],
+  ...['bufHits', 'bufMisses', 'bufEvictions', 'bufEvictionsHot', 'throttles', 'throttleUs'],
+];
+
 // Starting so many daemons takes long on a busy machine.
 t.setTimeout(900_000);
 const skip = onPlainDirectory ? 'about mounts' : false;
 
 await t.test('two mounts, and each ends by itself', { skip }, (t) => {
-  const first = mountStore(t, { args: ['--vnodes', '2000', '--pages', '8MiB'] });
-  const second = joinTo(t, first);
+  const first = new MountedStore({ args: ['--vnodes', '2000', '--pages', '8MiB'] });
+  const second = new MountedStore({ join: first });
+  for (const mounted of [first, second]) t.teardown(() => mounted.dispose());
+  cliOk(['mkfs', first.store]);
+  copyFileSync(first.store, second.store); // its identity too
+  for (const mounted of [first, second]) mounted.mount();
+  t.equal(second.pid, first.pid, 'one daemon');
   write(first, 'a', 'one');
   write(second, 'a', 'two');
   t.equal(read(first, 'a') + read(second, 'a'), 'onetwo');
   const [one, two] = [reportOf(first), reportOf(second)];
   t.match([one.state, two.state], ['running', 'running']);
-  t.not(one.fsid, two.fsid, 'fsids are unique');
+  t.not(one.fsid, two.fsid, 'fsids are unique, even of a store and its copy');
   t.equal(two.vnodes?.max, 2000, 'budgets are shared');
   t.equal(one.logFile, two.logFile);
   cliOk(['sync', second.mnt]);
@@ -150,7 +165,10 @@ await t.test('one of two is cut off under load', { skip }, async (t) => {
   const { status, stderr } = await loads[1].done;
   t.equal(status, 0, stderr);
   cliOk(['sync', second.mnt]);
-  const { vnodes, pages, state } = reportOf(second);
+  cliOk(['status', second.mnt, '--check']);
+  const { vnodes, pages, state, counters } = reportOf(second);
+  for (const name of COUNTERS) t.type(counters?.[name], 'number', name);
+  t.ok(Number(counters?.['vnodeAllocations']) > 20);
   t.equal(state, 'running');
   t.ok(Number(vnodes?.resident) <= 500 && Number(pages?.resident) <= 1024, 'within the budgets');
   t.equal(

@@ -87,6 +87,43 @@ print child(sub { my $d = handle(); alarm 1; flock($d, LOCK_EX) ? 'ok' : failure
     pt.end();
   });
 
+  await ct.test(
+    'open file descriptions: a wait is granted by a close, EINTR by a signal; who holds it',
+    (pt) => {
+      const program = `
+my ($F_GETLK, $OFD_GETLK, $OFD_SETLKW) = (5, 36, 38);
+pipe(my $locked, my $tellLocked); pipe(my $told, my $tell);
+my $holder = fork();
+if (!$holder) {
+  my $a = handle(); lockIt($a, $OFD_SETLK, F_WRLCK, 0, 100); syswrite($tellLocked, 'x');
+  sysread($told, my $x, 1); sleep 1; close $a; sleep 60; POSIX::_exit(0);
+}
+sysread($locked, my $x, 1);
+my $b = handle();
+# The lock that stands in the way: type, start, length, pid (-1: of a description).
+sub inTheWay {
+  my ($fh, $cmd) = @_;
+  my $flock = pack('s s x4 q q i x4', F_WRLCK, 0, 0, 0, 0);
+  fcntl($fh, $cmd, $flock) or die "fcntl: $!";
+  my ($type, $whence, $start, $len, $pid) = unpack('s s x4 q q i', $flock);
+  return join(' ', $type == F_WRLCK ? 'write' : $type, $start, $len, $pid);
+}
+print inTheWay($b, $F_GETLK), "\\n", inTheWay($b, $OFD_GETLK), "\\n";
+alarm 1; print lockIt($b, $OFD_SETLKW, F_WRLCK, 50, 10), "\\n"; alarm 0;
+syswrite($tell, 'x'); print lockIt($b, $OFD_SETLKW, F_WRLCK, 50, 10), "\\n";
+kill 'KILL', $holder; waitpid($holder, 0);
+print child(sub { my $c = handle(); lockIt($c, F_SETLK, F_WRLCK, 0, 0) }), "\\n";
+close $b;
+my $d = handle(); lockIt($d, F_SETLK, F_WRLCK, 200, 5);
+my $me = $$;
+print child(sub { my $c = handle(); inTheWay($c, $F_GETLK) eq "write 200 5 $me" ? 'its parent' : 'another' }), "\\n";
+`;
+      const wanted = ['write 0 100 -1', 'write 0 100 -1', 'interrupted', 'ok', 'held', 'its parent'];
+      pt.same(perl(file, program).trim().split('\n'), wanted);
+      pt.end();
+    },
+  );
+
   await ct.test('flock(1): exclusive, shared, a wait that ends in time', (pt) => {
     const held = (how: string, then: string): number | null =>
       tryRun('flock', [how, file, '-c', then], { timeoutMs: 60_000 }).status;

@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs';
 import t, { type Test } from 'tap';
+import { check, libc } from '../harness/libc.js';
 import {
   cliOk,
   lacks,
@@ -16,6 +17,9 @@ import { errorCode, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, O } from '../harness/po
 import { RealClient } from '../harness/real-client.js';
 
 const PAGE = 4096;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MS_SYNC = 4;
 const LIMIT_PAGES = 512;
 const LIMIT = LIMIT_PAGES * PAGE;
 
@@ -51,6 +55,11 @@ const eventually = (test: Test, read: () => number, wanted: number, message: str
   test.equal(read(), wanted, message);
 };
 const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/** Data that the kernel had taken, and we refused, is lost: the unmount says so once more. */
+const unmountsTelling = (test: Test, mounted: MountedStore): void => {
+  test.throws(() => mounted.unmount(), { message: /dropped: f,.*ENOSPC/s });
+};
 
 const skip = onPlainDirectory ? 'a plain directory has no limit of its own' : false;
 
@@ -90,6 +99,7 @@ await t.test('a size limit: write, overwrite, holes in files; statfs', { skip },
   ct.end();
 });
 
+const skipWriteback = skip || lacks('writebackCache');
 const skipRanges = skip || lacks('fallocate', 'copyRange');
 await t.test('a size limit: punched holes, preallocation, copies', { skip: skipRanges }, (ct) => {
   const mounted = limited(ct, '--size-limit', String(LIMIT));
@@ -146,6 +156,66 @@ await t.test('a limit, and an unlinked open file: its room is free after the clo
   ct.end();
 });
 
+await t.test(
+  'a limit with the write-back cache: fsync, or at the latest close, says ENOSPC',
+  { skip: skipWriteback },
+  (ct) => {
+    const mounted = new MountedStore({ args: ['-o', 'writeback_cache'] });
+    ct.teardown(() => mounted.dispose());
+    cliOk(['mkfs', mounted.store, '--size-limit', String(LIMIT)]);
+    mounted.mount();
+    const client = new RealClient('mount', mounted.mnt, TEST_CAPABILITIES);
+    const kept = Buffer.alloc(LIMIT / 2, 'k');
+    fs.writeFileSync(`${mounted.mnt}/kept`, kept);
+    const fd = client.open(`${mounted.mnt}/f`, O.RDWR | O.CREAT);
+    const page = Buffer.alloc(PAGE, 'x');
+    const refused = codeOf(() => {
+      for (let i = 0; i < LIMIT_PAGES; i++) client.write(fd, page, i * PAGE);
+      client.fsync(fd);
+    });
+    ct.equal(refused, 'ENOSPC', 'twice as much as there is room for');
+    ct.ok(client.statfs(mounted.mnt).blocksAvailable >= 0);
+    client.ftruncate(fd, 0);
+    client.write(fd, page, 0);
+    client.fsync(fd);
+    client.close(fd);
+    unmountsTelling(ct, mounted);
+    mounted.mount();
+    ct.ok(fs.readFileSync(`${mounted.mnt}/kept`).equals(kept), 'what was there is as it was');
+    ct.ok(fs.readFileSync(`${mounted.mnt}/f`).equals(page), 'and there is room again after a truncate');
+    mounted.fsck();
+    ct.end();
+  },
+);
+
+await t.test('a limit and a mapped file: msync says ENOSPC', { skip }, (ct) => {
+  const mounted = limited(ct, '--size-limit', String(LIMIT));
+  const client = new RealClient('mount', mounted.mnt, TEST_CAPABILITIES);
+  const fd = client.open(`${mounted.mnt}/f`, O.RDWR | O.CREAT);
+  const length = 2 * LIMIT;
+  client.ftruncate(fd, length);
+  const at = libc.mmap(0, length, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+  check(at, 'mmap');
+  for (let offset = 0; offset < length; offset += PAGE)
+    libc.copyTo(BigInt(at) + BigInt(offset), Buffer.of(1), 1);
+  ct.equal(
+    codeOf(() => {
+      check(libc.msync(at, length, MS_SYNC), 'msync');
+      client.fsync(fd);
+    }),
+    'ENOSPC',
+  );
+  check(libc.munmap(at, length), 'munmap');
+  client.ftruncate(fd, LIMIT / 2);
+  client.close(fd);
+  fs.writeFileSync(`${mounted.mnt}/next`, Buffer.alloc(LIMIT / 4));
+  unmountsTelling(ct, mounted);
+  mounted.mount();
+  ct.equal(fs.statSync(`${mounted.mnt}/next`).size, LIMIT / 4);
+  mounted.fsck();
+  ct.end();
+});
+
 await t.test('an inode limit: ENOSPC for each kind, statfs counts', { skip }, (ct) => {
   const mounted = limited(ct, '--inode-limit', '5');
   const client = new RealClient('mount', mounted.mnt, TEST_CAPABILITIES);
@@ -178,7 +248,6 @@ await t.test('an inode limit: ENOSPC for each kind, statfs counts', { skip }, (c
   ct.end();
 });
 
-const skipWriteback = skip || lacks('writebackCache');
 const writeback = 'without a limit the write-back cache is on, with one off, unless asked for';
 await t.test(writeback, { skip: skipWriteback }, (ct) => {
   const features = (mounted: MountedStore): string => {

@@ -14,7 +14,7 @@ import { FaultDisk } from '../fault/disk.js';
 import type { UnmountReport } from '../../src/daemon/unmount-report.js';
 import { start, until } from '../harness/commands.js';
 import { openCoreTarget } from '../harness/core-target.js';
-import { cliOk, fullSize, mountedDevice, REPOSITORY } from '../harness/mount.js';
+import { cliOk, fullSize, mountedDevice, REPOSITORY, TRANSPORT_ARGS } from '../harness/mount.js';
 
 export const USERS = [
   'none',
@@ -202,7 +202,8 @@ class Scene {
     }
     copyFileSync(template, this.store);
     const options = `stop_timeout=${this.isReader ? READER_DEADLINE_S : this.deadlineS}`;
-    const args = ['mount', this.store, this.mnt, '--foreground', '--json', '--pages', '16MiB', '-o', options];
+    const small = ['--foreground', '--json', '--pages', '16MiB', '-o', options];
+    const args = ['mount', this.store, this.mnt, ...small, ...TRANSPORT_ARGS];
     const daemon = spawn(process.execPath, [CLI, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_OPTIONS: '' },

@@ -4,6 +4,7 @@ import { dataCases } from './cases/data.js';
 import { directoryCases } from './cases/directory.js';
 import { flagCases } from './cases/flags.js';
 import { linkCases } from './cases/links.js';
+import { mappedCases } from './cases/mapped.js';
 import { modeCases } from './cases/modes.js';
 import { openCases } from './cases/open.js';
 import { persistenceCases } from './cases/persistence.js';
@@ -18,6 +19,7 @@ import type { Family } from './suite.js';
 export const families: readonly Family[] = [
   openCases,
   dataCases,
+  mappedCases,
   truncateCases,
   linkCases,
   renameCases,

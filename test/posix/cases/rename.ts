@@ -191,19 +191,44 @@ export const renameCases: Family = {
       },
     },
     {
+      name: 'a directory goes to another parent only if its owner may write it: .. changes',
+      needs: ['permissions', 'callers'],
+      run(c) {
+        for (const name of ['from', 'to', 'from/d']) c.fs.mkdir(c.p(name));
+        for (const name of ['from', 'to']) c.fs.chmod(c.p(name), 0o777);
+        c.fs.chown(c.p('from/d'), 1001, 1001);
+        c.fs.chmod(c.p('from/d'), 0o555);
+        c.fs.asUser(1001, 1001, () => {
+          fails(c, 'EACCES', () => c.fs.rename(c.p('from/d'), c.p('to/d')));
+          c.fs.rename(c.p('from/d'), c.p('from/e'));
+          c.fs.chmod(c.p('from/e'), 0o755);
+          c.fs.rename(c.p('from/e'), c.p('to/d'));
+        });
+        c.t.equal(c.fs.stat(c.p('to/d/..')).ino, c.fs.stat(c.p('to')).ino);
+      },
+    },
+    {
       name: 'sticky directory: only the owner of the file or of the directory',
       needs: ['permissions', 'callers'],
       run(c) {
         c.fs.mkdir(c.p('t'));
         c.fs.chmod(c.p('t'), 0o1777);
         put(c, c.p('t/f'), 'x');
+        c.fs.mkdir(c.p('t/d'));
         c.fs.asUser(1001, 1001, () => {
           put(c, c.p('t/mine'), 'y');
           fails(c, 'EPERM', () => c.fs.unlink(c.p('t/f')));
           fails(c, 'EPERM', () => c.fs.rename(c.p('t/f'), c.p('t/g')));
           fails(c, 'EPERM', () => c.fs.rename(c.p('t/mine'), c.p('t/f')));
+          fails(c, 'EPERM', () => c.fs.rmdir(c.p('t/d')));
+          fails(c, 'EPERM', () => c.fs.rename(c.p('t/mine'), c.p('t/f'), RENAME_EXCHANGE));
           c.fs.rename(c.p('t/mine'), c.p('t/mine2'));
           c.fs.unlink(c.p('t/mine2'));
+        });
+        c.fs.chown(c.p('t'), 1001, -1);
+        c.fs.asUser(1001, 1001, () => {
+          c.fs.rmdir(c.p('t/d'));
+          c.fs.unlink(c.p('t/f'));
         });
       },
     },

@@ -1,10 +1,13 @@
 /** Large sparse files, fallocate(2), SEEK_DATA and SEEK_HOLE, copy_file_range(2), EFBIG. */
 import {
   errorCode,
+  FALLOC_COLLAPSE_RANGE,
+  FALLOC_INSERT_RANGE,
   FALLOC_KEEP_SIZE,
   FALLOC_PUNCH_HOLE,
   FALLOC_ZERO_RANGE,
   O,
+  S,
   SEEK_DATA,
   SEEK_HOLE,
 } from '../../harness/posix-client.js';
@@ -131,6 +134,56 @@ export const sparseCases: Family = {
       },
     },
     {
+      name: 'ZERO_RANGE grows the file, unless KEEP_SIZE; PUNCH_HOLE over the end does not',
+      needs: 'fallocate',
+      run(c) {
+        const size = 70_000;
+        for (const [mode, wanted] of [
+          [FALLOC_ZERO_RANGE, 200_000],
+          [FALLOC_ZERO_RANGE | FALLOC_KEEP_SIZE, size],
+          [FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE, size],
+        ]) {
+          const path = c.p(`f${mode}`);
+          const model = pattern(size);
+          put(c, path, model);
+          withFd(c, path, O.RDWR, (fd) => c.fs.fallocate(fd, mode, 65_000, 135_000));
+          const grown = Buffer.concat([model.subarray(0, 65_000), Buffer.alloc(wanted - 65_000)]);
+          same(c, readAll(c, path), grown, `mode ${mode}`);
+        }
+      },
+    },
+    {
+      name: 'fallocate errors: modes that don’t go together, other files, beyond the largest size',
+      needs: 'fallocate',
+      run(c) {
+        put(c, c.p('f'), 'abc');
+        withFd(c, c.p('f'), O.RDWR, (fd) => {
+          for (const mode of [FALLOC_PUNCH_HOLE, FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE, 1 << 20])
+            fails(c, 'EOPNOTSUPP', () => c.fs.fallocate(fd, mode, 0, 4096), `mode ${mode}`);
+          fails(c, 'EFBIG', () => c.fs.fallocate(fd, 0, c.fs.capabilities.maxFileBytes, 4096));
+          c.t.equal(c.fs.fstat(fd).size, 3, 'nothing happened');
+        });
+        withFd(c, c.dir, O.RDONLY, (fd) => fails(c, 'EBADF', () => c.fs.fallocate(fd, 0, 0, 5)));
+        if (!c.fs.capabilities.openSpecial) return;
+        c.fs.mknod(c.p('p'), S.IFIFO | 0o600);
+        withFd(c, c.p('p'), O.RDWR, (fd) => fails(c, 'ESPIPE', () => c.fs.fallocate(fd, 0, 0, 5)));
+      },
+    },
+    {
+      name: 'COLLAPSE_RANGE and INSERT_RANGE are refused, and change nothing',
+      needs: 'fallocate',
+      not: { plain: 'ext4 has them; Linux passes them to no FUSE filesystem' },
+      run(c) {
+        const model = pattern(200_000);
+        put(c, c.p('f'), model);
+        withFd(c, c.p('f'), O.RDWR, (fd) => {
+          for (const mode of [FALLOC_COLLAPSE_RANGE, FALLOC_INSERT_RANGE])
+            fails(c, 'EOPNOTSUPP', () => c.fs.fallocate(fd, mode, 0, 65_536));
+        });
+        same(c, readAll(c, c.p('f')), model, 'as before');
+      },
+    },
+    {
       name: 'PUNCH_HOLE frees blocks and past the end changes nothing',
       needs: 'fallocate',
       run(c) {
@@ -170,6 +223,59 @@ export const sparseCases: Family = {
             c.fs.copyFileRange(a, 1, b, 300_001, 50);
             same(c, c.fs.read(b, 50, 300_001), model.subarray(1, 51), 'odd offsets');
             fails(c, 'EINVAL', () => c.fs.copyFileRange(a, 0, a, 10, 100), 'overlapping');
+          }),
+        );
+      },
+    },
+    {
+      name: 'copy_file_range errors: how the files are open, what they are, beyond the largest size',
+      needs: 'copyRange',
+      run(c) {
+        put(c, c.p('a'), pattern(5000));
+        put(c, c.p('b'), 'b');
+        const open = (name: string, flags: number, work: (fd: number) => void): void =>
+          withFd(c, c.p(name), flags, work);
+        open('a', O.RDWR, (a) => {
+          open('b', O.RDONLY, (b) => fails(c, 'EBADF', () => c.fs.copyFileRange(a, 0, b, 0, 10)));
+          open('b', O.RDWR | O.APPEND, (b) => fails(c, 'EBADF', () => c.fs.copyFileRange(a, 0, b, 0, 10)));
+          open('b', O.RDWR, (b) => {
+            const max = c.fs.capabilities.maxFileBytes;
+            fails(c, 'EFBIG', () => c.fs.copyFileRange(a, 0, b, max, 10), 'nothing fits');
+            c.t.equal(c.fs.fstat(b).size, 1);
+          });
+        });
+        open('a', O.WRONLY, (a) =>
+          open('b', O.RDWR, (b) => fails(c, 'EBADF', () => c.fs.copyFileRange(a, 0, b, 0, 10))),
+        );
+        withFd(c, c.dir, O.RDONLY, (d) =>
+          open('b', O.RDWR, (b) => fails(c, 'EISDIR', () => c.fs.copyFileRange(d, 0, b, 0, 10))),
+        );
+        open('b', O.RDONLY, (b) => c.t.equal(c.fs.read(b, 100).toString(), 'b'));
+      },
+    },
+    {
+      name: 'copy_file_range over more than 4 GiB, mostly hole, at offsets past 2^32',
+      needs: ['copyRange', 'holes'],
+      not: { plain: 'ext4 copies by reading and writing: 20 GiB of zeros' },
+      run(c) {
+        const [size, to] = [10 * GIB + 4096, 20 * GIB];
+        const islands: [number, Buffer][] = [
+          [0, pattern(MIB, 1)],
+          [5 * GIB + 12_345, pattern(200_000, 2)],
+          [size - 4096, pattern(4096, 3)],
+        ];
+        withFd(c, c.p('a'), O.RDWR | O.CREAT, (a) =>
+          withFd(c, c.p('b'), O.RDWR | O.CREAT, (b) => {
+            for (const [where, bytes] of islands) c.fs.write(a, bytes, where);
+            let done = 0;
+            for (let calls = 0; done < size && calls < 1000; calls++)
+              done += c.fs.copyFileRange(a, done, b, to + done, size - done);
+            c.t.equal(done, size);
+            c.t.equal(c.fs.fstat(b).size, to + size);
+            for (const [where, bytes] of islands)
+              same(c, c.fs.read(b, bytes.length, to + where), bytes, `island at ${where}`);
+            c.t.equal(c.fs.lseek(b, 0n, SEEK_DATA), BigInt(to), 'what was a hole still is');
+            same(c, c.fs.read(b, 100, to + 3 * GIB), Buffer.alloc(100), 'and reads as zeros');
           }),
         );
       },

@@ -134,6 +134,47 @@ export const timeCases: Family = {
       },
     },
     {
+      name: 'relatime: listing a directory and reading a symlink move theirs',
+      needs: ['exactTimes', 'singleTimes'],
+      run(c) {
+        c.fs.mkdir(c.p('d'));
+        put(c, c.p('d/f'));
+        c.fs.symlink('d', c.p('s'));
+        const reads: [string, () => unknown][] = [
+          ['d', () => c.fs.readdir(c.p('d'))],
+          ['s', () => c.fs.readlink(c.p('s'))],
+        ];
+        for (const [name, read] of reads) {
+          c.fs.utimens(c.p(name), 5n * NS, 'omit', true);
+          const before = c.fs.lstat(c.p(name));
+          read();
+          const after = c.fs.lstat(c.p(name));
+          c.t.same(moved(before, after), ['atime'], name);
+          c.t.ok(after.atimeNs >= before.ctimeNs, 'to about now');
+        }
+      },
+    },
+    {
+      name: 'O_NOATIME: a read moves nothing; for who is not the owner EPERM',
+      run(c) {
+        const f = c.p('f');
+        put(c, f, 'abc');
+        c.fs.utimens(f, 5n * NS, 6n * NS);
+        withFd(c, f, O.RDONLY | O.NOATIME, (fd) => {
+          c.fs.evict(fd);
+          c.t.equal(c.fs.read(fd, 10).toString(), 'abc');
+        });
+        c.t.equal(c.fs.stat(f).atimeNs, 5n * NS);
+        withFd(c, f, O.RDONLY, (fd) => {
+          c.fs.evict(fd);
+          c.fs.read(fd, 10);
+        });
+        c.t.ok(c.fs.stat(f).atimeNs > 5n * NS, 'without it, moved');
+        if (!c.fs.capabilities.permissions) return;
+        c.fs.asUser(1001, 1001, () => fails(c, 'EPERM', () => c.fs.open(f, O.RDONLY | O.NOATIME)));
+      },
+    },
+    {
       name: 'explicit times are exact: nanoseconds, before 1970, after 2038',
       needs: ['exactTimes', 'timesBeforeEpoch'],
       run(c) {

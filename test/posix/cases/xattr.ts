@@ -66,6 +66,22 @@ export const xattrCases: Family = {
       },
     },
     {
+      name: 'all names of a file together have 65,536 bytes at most: ENOSPC; they can still be listed, replaced, removed',
+      not: { plain: 'ext4 keeps the attributes of a file in one block, and answers ENOSPC far below' },
+      run(c) {
+        put(c, c.p('f'));
+        // With its NUL a name takes 256 bytes: 256 of them fill the list.
+        const name = (i: number): string => `user.${i.toString().padStart(250, 'n')}`;
+        for (let i = 0; i < 256; i++) c.fs.setxattr(c.p('f'), name(i), Buffer.of(i));
+        fails(c, 'ENOSPC', () => c.fs.setxattr(c.p('f'), 'user.x', Buffer.of(1)));
+        c.t.equal(c.fs.listxattr(c.p('f')).length, 256);
+        c.fs.setxattr(c.p('f'), name(9), Buffer.from('replaced'));
+        c.t.equal(c.fs.getxattr(c.p('f'), name(9)).toString(), 'replaced');
+        c.fs.removexattr(c.p('f'), name(10));
+        c.fs.setxattr(c.p('f'), 'user.x', Buffer.of(1));
+      },
+    },
+    {
       name: 'names: 255 bytes at most (ERANGE beyond), not UTF-8, a bare prefix EINVAL, no namespace EOPNOTSUPP',
       run(c) {
         put(c, c.p('f'));

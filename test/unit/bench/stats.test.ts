@@ -1,5 +1,7 @@
 /** The benchmark's arithmetic, its parsers and its table: what decides the verdict, tested without a mount. */
 import t from 'tap';
+import { resolve } from 'node:path';
+import { parseOptions } from '../../../scripts/bench/options.js';
 import {
   parseDiscards,
   parseFio,
@@ -188,5 +190,11 @@ void t.test('--only keeps the steps that the wanted ones need', (t) => {
     selected[0].steps.map((each) => each.figure?.name),
     [undefined, 'random'],
   );
+  t.end();
+});
+
+void t.test('--dir chooses the folder, whatever the default is', (t) => {
+  t.equal(parseOptions(['--dir', '/somewhere']).dir, '/somewhere');
+  t.equal(parseOptions(['--dir', 'here']).dir, resolve('here'));
   t.end();
 });

@@ -1,12 +1,15 @@
 /** The recycler: each test is named after the routine of sys/kern/vfs_mount.c that it checks. */
 import t from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
-import { byteName } from '../../../src/base/ids.js';
+import { asIno, byteName } from '../../../src/base/ids.js';
+import { BufCache } from '../../../src/vnode/buf-cache.js';
+import { NameCache } from '../../../src/vnode/name-cache.js';
+import { PagePool } from '../../../src/vnode/page-pool.js';
 import { unmountBegin, vfsUnbusy, vfsBusy, type Mount } from '../../../src/vnode/mount.js';
 import { vmntvnodescan } from '../../../src/vnode/mount-queue.js';
 import { VFlag, VType, type Vnode } from '../../../src/vnode/vnode.js';
 import { visleaf, vmightfree, Vnlru, vtrytomakegoneable } from '../../../src/vnode/vnlru.js';
-import type { VnodeCache } from '../../../src/vnode/vnode-cache.js';
+import { VnodeCache } from '../../../src/vnode/vnode-cache.js';
 import { idleVnode, newCache, newMount, newVnode } from './fixture.js';
 
 const recycler = (
@@ -166,6 +169,30 @@ void t.test('vlrureclaim: the syncer vnode is the placemark, and disturbs no sca
   vnlru.vnlruProc();
   const last = idleVnode(mp, 100);
   t.equal(last.mqNext, mp.syncer);
+  t.end();
+});
+
+void t.test('vlrureclaim: a vnode with very many names or pages goes by steps', (t) => {
+  const cache = new VnodeCache(new BufCache(PagePool.ofPages(10_000)), new NameCache(100_000), 20);
+  cache.vfsconf.vfsconfAdd('test');
+  const vnlru = new Vnlru(cache, () => 0);
+  const mp = newMount(cache, 'a');
+  const dvp = idleVnode(mp, 1);
+  for (let i = 0; i < 9000; i++) cache.names.enter(dvp, byteName(`n${i}`), asIno(i + 10), 8, i);
+  const vp = idleVnode(mp, 2);
+  givePages(cache, vp, 9000);
+  const used = Array.from({ length: 17 }, (_, i) => newVnode(mp, i + 100));
+  const sizes: number[][] = [];
+  while (mp.table.has(1) || mp.table.has(2)) {
+    vnlru.vnlruProc();
+    sizes.push([dvp.names?.size ?? 0, vp.residentPages]);
+    if (sizes.length > 10_000) throw new Error('never ends');
+  }
+  const largestStep = (of: number): number =>
+    Math.max(...sizes.map((size, i) => (i === 0 ? 9000 : sizes[i - 1][of]) - size[of]));
+  t.equal(largestStep(0), 4096);
+  t.equal(largestStep(1), 4096);
+  t.strictSame([cache.names.size, cache.bufs.pool.resident, mp.queueSize], [0, 0, used.length]);
   t.end();
 });
 
