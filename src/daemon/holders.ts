@@ -136,8 +136,12 @@ const userNames = (passwd: string): ((uid: number) => string) => {
   return (uid) => names.get(uid) ?? String(uid);
 };
 
-/** All processes but this one that use something on `mount`, by pid. */
-export const findHolders = (mount: MountEntry, procRoot = '/proc'): Holder[] => {
+/** A busy machine has very many processes. */
+export const SCAN_MS = 10_000;
+
+/** All processes but this one that use something on `mount`, by pid; as many as can be looked at in `limitMs`. */
+export const findHolders = (mount: MountEntry, procRoot = '/proc', limitMs = SCAN_MS): Holder[] => {
+  const untilMs = performance.now() + limitMs;
   const { mountpoint, mountId, device } = mount;
   const search: Search = {
     mountpoint,
@@ -150,7 +154,7 @@ export const findHolders = (mount: MountEntry, procRoot = '/proc'): Holder[] => 
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .map(Number)
     .sort((a, b) => a - b)
-    .flatMap((pid) => inspect(pid, search, procRoot, nameOf) ?? []);
+    .flatMap((pid) => (performance.now() > untilMs ? [] : (inspect(pid, search, procRoot, nameOf) ?? [])));
 };
 
 /** Mount points below that of `mount`: they keep it busy, though no process may be to blame. */

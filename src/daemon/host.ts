@@ -28,8 +28,8 @@ export interface Host {
   detach(mountpoint: string, lazy: boolean, timeoutMs: number): Promise<Detached>;
   /** syncfs(2): the kernel's dirty pages reach the daemon. Returns why not, or an empty string. */
   flush(mountpoint: string, timeoutMs: number): Promise<string>;
-  /** Who uses the mount, as far as we may see. */
-  holders(mount: MountEntry): Holder[];
+  /** Who uses the mount, as far as we may see, and can look in `limitMs`. */
+  holders(mount: MountEntry, limitMs?: number): Holder[];
   /** Cuts the FUSE connection of a device number; false if that isn't ours to do. */
   abort(device: string): boolean;
 }
@@ -138,7 +138,7 @@ const abortConnection = (device: string): boolean => {
 
 export const realHost: Host = {
   mounts: () => readMounts(),
-  holders: (mount) => findHolders(mount),
+  holders: (mount, limitMs) => findHolders(mount, '/proc', limitMs),
   abort: abortConnection,
   probe: async (path, timeoutMs) =>
     readProbe(await runCommand('stat', ['-f', '-c', '%T', '--', path], timeoutMs)),

@@ -12,6 +12,7 @@ import type { Phase, UnmountReport } from './unmount-report.js';
 const DETACH_MS = 3_000;
 const GONE_MS = 5_000;
 const POLL_MS = 20;
+const LOOK_MS = 2_000;
 
 const mountOf = (entry: RegistryEntry, host: Host): MountEntry | undefined => {
   const mount = mountAt(host.mounts(), entry.mountpoint);
@@ -21,7 +22,7 @@ const mountOf = (entry: RegistryEntry, host: Host): MountEntry | undefined => {
 /** Takes the mount of `entry`, and its daemon with all its mounts, away. Throws a Failure if the daemon survives. */
 export const takeDown = async (entry: RegistryEntry, host: Host): Promise<UnmountReport> => {
   const mount = mountOf(entry, host);
-  const cutOff = mount === undefined ? [] : host.holders(mount);
+  const cutOff = mount === undefined ? [] : host.holders(mount, LOOK_MS);
   const phases: Phase[] = [];
   const startMs = performance.now();
   if (mount !== undefined) {

@@ -26,6 +26,9 @@ const DETACH_MIN_MS = 1_000;
 /** Between two looks at all processes, and many times what a look takes: it must not be what keeps the machine busy. */
 const LOOK_AGAIN_MS = 100;
 const LOOK_SHARE = 5;
+/** What one look may take of the whole time. */
+const LOOK_PART = 0.1;
+const LOOK_MIN_MS = 500;
 
 const ETIMEDOUT = 110;
 const EIO = 5;
@@ -121,6 +124,10 @@ export class Unmounter {
     return Math.max(leastMs, this.#startMs + this.#request.timeoutMs * part - performance.now());
   }
 
+  get #lookMs(): number {
+    return Math.max(LOOK_MIN_MS, this.#request.timeoutMs * LOOK_PART);
+  }
+
   /** Measures a step; `act` returns what went wrong in it, or ''. */
   async #phase(name: PhaseName, act: () => Promise<string>): Promise<void> {
     const startMs = performance.now();
@@ -209,7 +216,9 @@ export class Unmounter {
     const mount = this.#mount.mounted();
     if (mount === undefined) return false;
     if (mountsBelow(mount, this.#mount.host.mounts()).length > 0) return true;
-    return splitHolders(this.#mount.host.holders(mount), this.#closedPaths).live.length > 0;
+    const startMs = performance.now();
+    const { live } = splitHolders(this.#mount.host.holders(mount, this.#lookMs), this.#closedPaths);
+    return live.length > 0 || performance.now() - startMs >= this.#lookMs; // then not all was seen
   }
 
   async #waitForReaders(): Promise<void> {
@@ -227,7 +236,7 @@ export class Unmounter {
 
   #holders(): Holder[] {
     const mount = this.#mount.mounted();
-    return mount === undefined ? [] : this.#mount.host.holders(mount);
+    return mount === undefined ? [] : this.#mount.host.holders(mount, this.#lookMs);
   }
 
   async #detachLazily(): Promise<void> {
@@ -264,7 +273,7 @@ export class Unmounter {
 
   #report(outcome: UnmountReport['outcome'], reason = '', errno = 0): UnmountReport {
     const mount = outcome === 'unmounted' ? undefined : this.#mount.mounted();
-    const holders = mount === undefined ? [] : this.#mount.host.holders(mount);
+    const holders = mount === undefined ? [] : this.#holders();
     return {
       mountpoint: this.#mount.mountpoint,
       store: this.#mount.store,

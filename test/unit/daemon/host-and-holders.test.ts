@@ -147,6 +147,7 @@ void t.test('who holds a mount, from /proc', (t) => {
       ],
     },
   ]);
+  t.strictSame(findHolders(mount, proc, -1), [], 'no more is looked at when time is up');
   t.strictSame(
     findHolders(mount, proc).map(({ user }) => user),
     [findHolders(mount, proc)[0].user, 'root', '4294967'],
