@@ -5,9 +5,8 @@
  *   sealed  with the syncer, its pages immutable               at most one
  *   committed / durable                                        numbers only
  *
- * Every change belongs to the group that was open when it was made, whole: an operation calls {@link admit}
- * before its first side
- * effect and never waits after it. So any committed state is that after some prefix of the operations.
+ * Every change belongs to the group that was open when it was made, whole: an operation calls {@link admit} before its
+ * first side effect and never waits after it. So any committed state is that after some prefix of the operations.
  *
  * INVARIANT: a vnode with a dirty attribute, name or buf is on the open group's list, which holds it once.
  * INVARIANT: durable <= committed < open; committed = open - 1, or open - 2 while a group is sealed.
@@ -158,8 +157,7 @@ export class Txgs implements RoomTaker {
   }
 
   /**
-   * To be called by every changing operation before its first side effect, with the frames it will need at
-   * most. Makes that
+   * To be called by every changing operation before its first side effect, with the frames it will need at most. Makes that
    * many frames free. Throws WouldBlock when write-back must catch up first, FsError when commits are failing.
    */
   admit(pages: number): void {
@@ -422,8 +420,7 @@ export class Txgs implements RoomTaker {
       return;
     }
     this.#waiters.push({ txg, done });
-    // A group that was handed over without a barrier (or is committed, but not synced) becomes durable with the
-    // next barrier.
+    // A group that was handed over without a barrier (or is committed, but not synced) becomes durable with the next barrier.
     if (this.#sealed === undefined || !this.#sealed.barrier || txg > this.#sealed.txg)
       this.#openBarrier = true;
     this.poll();
