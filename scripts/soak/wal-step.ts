@@ -1,5 +1,5 @@
 /**
- * One of the programs of scripts/soak/wal: `node wal-step.js write|requests|sync|read PATH JSON`, until its standard input ends. Prints a line
+ * One of the programs of scripts/soak/wal: `node wal-step.js write|requests|sync|read PATH JSON`, until its input ends. Prints a line
  * of JSON a second: what it did, and how long that took.
  *
  *   write     random writes of 4 KiB in a file, an fdatasync after every `syncEvery` (0: never)

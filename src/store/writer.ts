@@ -174,7 +174,7 @@ export class StoreWriter {
   }
 
   /**
-   * Gives up to `maxPages` free SQLite pages back to the host's filesystem: in a transaction of its own, which changes no contents; the file
+   * Gives up to `maxPages` free SQLite pages back to the host's filesystem: in a transaction that changes no contents; the file
    * gets shorter at the next checkpoint. Errors: FsError.
    */
   releaseFreeSpace(maxPages: number): void {

@@ -417,8 +417,7 @@ export class Txgs implements RoomTaker {
       return;
     }
     this.#waiters.push({ txg, done });
-    // A group that was handed over without a barrier (or is committed, but not synced) becomes durable with the
-    // next barrier.
+    // A group that was handed over without a barrier (or is committed, but not synced) becomes durable with the next barrier.
     if (this.#sealed === undefined || !this.#sealed.barrier || txg > this.#sealed.txg)
       this.#openBarrier = true;
     this.poll();

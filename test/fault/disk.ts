@@ -12,7 +12,7 @@ import type { FaultRule } from './disk-faults.js';
 import { type DiskRecord, loadTrace } from './disk-trace.js';
 import { MARK_NAME } from './disk-vfs.js';
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 120_000;
 
 export interface DiskOptions {
   seed?: number;
