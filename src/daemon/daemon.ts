@@ -54,7 +54,6 @@ export class Daemon {
       log,
       (error) => this.fail(error),
     );
-    this.#watchdog.start();
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
 
@@ -77,6 +76,7 @@ export class Daemon {
     try {
       await server.listen(socket);
       const started = await service.start();
+      this.#watchdog.start(); // a dispatcher that loads its modules is not silent yet
       registered = { file, entry: entryOf(settings, this.#ports.transport, socket) };
       writeEntry(file, registered.entry);
       void this.#finish(service, server, registered);

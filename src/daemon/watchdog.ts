@@ -42,8 +42,9 @@ export class Watchdog {
     this.#events = events;
   }
 
+  /** Idempotent. */
   start(): void {
-    this.#timer = setInterval(() => this.#tick(), this.#limits.tickMs);
+    this.#timer ??= setInterval(() => this.#tick(), this.#limits.tickMs);
   }
 
   stop(): void {

@@ -5,8 +5,7 @@
  *   sealed  with the syncer, its pages immutable               at most one
  *   committed / durable                                        numbers only
  *
- * Every change belongs to the group that was open when it was made, whole: an operation calls {@link admit}
- * before its first side
+ * Every change belongs to the group that was open when it was made, whole: an operation calls {@link admit} before its first side
  * effect and never waits after it. So any committed state is that after some prefix of the operations.
  *
  * INVARIANT: a vnode with a dirty attribute, name or buf is on the open group's list, which holds it once.
@@ -134,10 +133,7 @@ export class Txgs implements RoomTaker {
     this.#sealObjects = Math.max(4, Math.min(Math.floor(options.vnodes.max / 4), 20_000));
   }
 
-  /**
-   * For operations that log changes at once (truncate, xattrs, symlinks). The vnode must be marked by {@link
-   * dirtyAttr} too.
-   */
+  /** For operations that log changes at once (truncate, xattrs, symlinks). The vnode must be marked by {@link dirtyAttr} too. */
   get log(): TxgOps {
     return this.#log;
   }
@@ -158,9 +154,8 @@ export class Txgs implements RoomTaker {
   }
 
   /**
-   * To be called by every changing operation before its first side effect, with the frames it will need at
-   * most. Makes that
-   * many frames free. Throws WouldBlock when write-back must catch up first, FsError when commits are failing.
+   * To be called by every changing operation before its first side effect, with the frames it will need at most. Makes that many
+   * frames free. Throws WouldBlock when write-back must catch up first, FsError when commits are failing.
    */
   admit(pages: number): void {
     if (this.failing !== undefined) throw new FsError(this.failing.errno, 'write-back');

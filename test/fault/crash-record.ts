@@ -25,8 +25,9 @@ export interface Workload {
   rig?: Partial<typeof RIG>;
 }
 
-const READY_MS = 30_000;
-const WORK_MS = 120_000;
+/** A busy machine takes long to start a process. */
+const READY_MS = 120_000;
+const WORK_MS = 300_000;
 /** So small that checkpoints and restarts of the WAL, and the giving back of free pages, fall into every workload. */
 const RIG = {
   syncIntervalMs: 15,

@@ -30,6 +30,8 @@ import {
 import { errorCode } from '../harness/posix-client.js';
 import { RealClient } from '../harness/real-client.js';
 
+// Starting so many daemons takes long on a busy machine.
+t.setTimeout(900_000);
 const skip = withoutNative;
 const ON_NATIVE: MountOptions = { args: NATIVE };
 const KERNEL: MountOptions = { args: ['--transport', 'kernel'] };

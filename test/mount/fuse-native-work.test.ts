@@ -24,6 +24,8 @@ import {
 } from '../harness/mount.js';
 import { compareTrees } from '../harness/tree-compare.js';
 
+// Starting so many daemons takes long on a busy machine.
+t.setTimeout(900_000);
 const skip = withoutNative;
 const onNative = (t: Test): MountedStore => mountStore(t, { args: NATIVE });
 

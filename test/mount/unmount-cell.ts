@@ -58,7 +58,7 @@ const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url))
  * have 60 % of it, and a failing store uses up the whole.
  */
 const DEADLINE_S = fullSize ? 300 : 60;
-const SIGTERM_DEADLINE_S = fullSize ? 300 : 25;
+const READER_DEADLINE_S = 25;
 const FAULTY_DEADLINE_S = 20;
 /** What is tested is that the daemon ends, and that it says so itself; it may take this long beyond the deadline. */
 const LATE_MS = 10_000;
@@ -165,7 +165,7 @@ class Scene {
   readonly base: string;
   readonly mnt: string;
   store: string;
-  daemon!: ChildProcess;
+  daemon: ChildProcess | undefined;
   disk: FaultDisk | undefined;
   mountUser: MountUser | undefined;
   readonly wrong: string[] = [];
@@ -183,6 +183,10 @@ class Scene {
     return this.isFaulty ? FAULTY_DEADLINE_S : DEADLINE_S;
   }
 
+  get isReader(): boolean {
+    return ['open-reader', 'cwd', 'executable'].includes(this.user);
+  }
+
   get other(): string {
     return join(this.base, 'other');
   }
@@ -197,17 +201,18 @@ class Scene {
       this.store = this.disk.store;
     }
     copyFileSync(template, this.store);
-    const options = `stop_timeout=${Math.min(this.deadlineS, SIGTERM_DEADLINE_S)}`;
+    const options = `stop_timeout=${this.isReader ? READER_DEADLINE_S : this.deadlineS}`;
     const small = ['--foreground', '--json', '--pages', '16MiB', '-o', options];
     const args = ['mount', this.store, this.mnt, ...small, ...TRANSPORT_ARGS];
-    this.daemon = spawn(process.execPath, [CLI, ...args], {
+    const daemon = spawn(process.execPath, [CLI, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_OPTIONS: '' },
     });
+    this.daemon = daemon;
     let printed = false;
-    this.daemon.stdout?.once('data', () => (printed = true));
+    daemon.stdout.once('data', () => (printed = true));
     await until('the mount', () => printed || this.gone, ANSWER_MS);
-    if (!printed) throw new Error(`the daemon ended at once: exit ${this.daemon.exitCode}`);
+    if (!printed) throw new Error(`the daemon ended at once: exit ${daemon.exitCode}`);
     if (this.user === 'second-mount') {
       mkdirSync(this.other);
       const second = ['mount', join(this.base, 'other.db'), this.other, '--join', this.mnt, '-o', options];
@@ -226,7 +231,7 @@ class Scene {
   }
 
   get gone(): boolean {
-    return this.daemon.exitCode !== null || this.daemon.signalCode !== null;
+    return this.daemon === undefined || this.daemon.exitCode !== null || this.daemon.signalCode !== null;
   }
 
   /** Ends the mount; returns the exit code that tells of it. */
@@ -240,9 +245,9 @@ class Scene {
     switch (how) {
       case 'SIGTERM':
       case 'SIGKILL':
-        this.daemon.kill(how);
+        this.daemon?.kill(how);
         await this.#awaitDaemon();
-        return this.daemon.exitCode === null ? '–' : String(this.daemon.exitCode);
+        return String(this.daemon?.exitCode ?? '–');
       case 'umount -l':
         await done('umount', ['-l', this.mnt]);
         return '0';
@@ -282,7 +287,7 @@ class Scene {
     await until('the end of the daemon', () => this.gone, this.deadlineS * 1000 + LATE_MS).catch(
       (error: unknown) => {
         this.wrong.push(String(error));
-        this.daemon.kill('SIGKILL');
+        this.daemon?.kill('SIGKILL');
       },
     );
   }
@@ -342,7 +347,7 @@ class Scene {
 
   async dispose(): Promise<void> {
     await this.mountUser?.end();
-    if (!this.gone) this.daemon.kill('SIGKILL');
+    if (!this.gone) this.daemon?.kill('SIGKILL');
     for (const mountpoint of [this.other, this.mnt])
       if (mountedDevice(mountpoint) !== undefined) await done('umount', ['-l', mountpoint]);
     await this.disk?.end();

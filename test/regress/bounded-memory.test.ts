@@ -13,7 +13,7 @@ const VALUE = 60_000;
 const make = ({ vfs }: InProcessCore, name: string): Ino => {
   const vp = vfs.mknod(caller, ROOT_INO, byteName(name), 0o100644, 0, 0);
   vfs.vrele(vp);
-  return vp.ino as Ino;
+  return vp.ino;
 };
 
 /** Does it, waiting for write-back where it must. Returns how often it had to. */
@@ -108,7 +108,7 @@ void t.test('symlink targets: kept while there is room, read again when not', (t
   for (let i = 0; i < 400; i++) {
     const vp = core.vfs.symlink(caller, ROOT_INO, byteName(`l${i}`), target(i));
     core.vfs.vrele(vp);
-    inos.push(vp.ino as Ino);
+    inos.push(vp.ino);
     core.advance();
     if (i % 10 === 0) core.sync();
   }

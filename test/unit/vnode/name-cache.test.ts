@@ -57,7 +57,7 @@ void t.test(
 const inoOf = (core: InProcessCore, parent: Ino, name: ByteName): Ino => {
   const vp = core.vfs.lookup(caller, parent, name);
   core.vfs.vrele(vp);
-  return vp.ino as Ino;
+  return vp.ino;
 };
 
 const missing = new FsError(Errno.ENOENT);
@@ -68,7 +68,7 @@ void t.test('name cache: a rename moves the name, whatever was cached about both
   const dir = (name: string): Ino => {
     const vp = vfs.mkdir(caller, ROOT_INO, n(name), 0o755, 0);
     vfs.vrele(vp);
-    return vp.ino as Ino;
+    return vp.ino;
   };
   const [from, to] = [dir('from'), dir('to')];
   const file = vfs.mknod(caller, from, n('x'), 0o100644, 0, 0);
