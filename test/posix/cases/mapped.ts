@@ -99,6 +99,7 @@ export const mappedCases: Family = {
     },
     {
       name: 'two mappings of one file through different names and descriptors are the same memory',
+      needs: 'linkedNames',
       run(c) {
         put(c, c.p('f'), pattern(PAGE));
         c.fs.link(c.p('f'), c.p('g'));
