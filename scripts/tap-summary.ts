@@ -1,9 +1,7 @@
 /**
- * Reads a run's raw TAP and prints `N passed, N failed`, counting assertions: a test point that closes a
- * subtest counts only when
- * it failed for a reason of its own (a time-out, a wrong plan). `tap-summary FILE STATUS LEFTOVERS` exits
- * non-zero on any failure
- * and when nothing was tested.
+ * Reads a run's raw TAP and prints `N passed, N failed`, counting assertions: a test point that closes a subtest counts
+ * only when it failed for a reason of its own (a time-out, a wrong plan). `tap-summary FILE STATUS LEFTOVERS` exits
+ * non-zero on any failure and when nothing was tested.
  */
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';

@@ -1,6 +1,7 @@
 /**
- * A hot set, a scan of files that are used once, the hot set again: how much of it is still in memory, with the recycler and the
- * page cache as they are, and with a plain LRU of the same size, which exists for this comparison only.
+ * A hot set, a scan of files that are used once, the hot set again: how much of it is still in memory, with the
+ * recycler and the page cache as they are, and with a plain LRU of the same size, which exists for this comparison
+ * only.
  */
 import { byteName, ROOT_INO, type Fh, type Ino } from '../../src/base/ids.js';
 import { PAGE_BYTES } from '../../src/store/types.js';

@@ -1,6 +1,7 @@
 /**
- * What a scan leaves of a hot set: node build/scripts/bench/scan-resistance.js [--hot N] [--opens N] [--scan N] [--vnodes N]
- * [--pages N]. Prints the hit ratios when the hot set is used again, and those of a plain LRU of the same size.
+ * What a scan leaves of a hot set: node build/scripts/bench/scan-resistance.js [--hot N] [--opens N] [--scan N]
+ * [--vnodes N] [--pages N]. Prints the hit ratios when the hot set is used again, and those of a plain LRU of the same
+ * size.
  */
 import { parseArgs } from 'node:util';
 import { compareScan, type HitRatios } from './scan-policies.js';

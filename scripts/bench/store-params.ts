@@ -1,7 +1,6 @@
 /**
- * Which chunk size, SQLite page size and inline limit a new store should have. Each trial is a process of its
- * own on a fresh
- * store; the data trials vary chunk and page size, the small-file trials inline limit and page size (neither
+ * Which chunk size, SQLite page size and inline limit a new store should have. Each trial is a process of its own on a
+ * fresh store; the data trials vary chunk and page size, the small-file trials inline limit and page size (neither
  * depends on the third).
  *
  *   node build/scripts/bench/store-params.js [--dir DIR] [--repeat N] [--json FILE]

@@ -67,9 +67,10 @@ const gitStatus = (caches: 'cold' | 'warm'): Step =>
   });
 
 /**
- * git reads again, whatever stat says, each file whose mtime lies in the same second as the index was written ("racy" entries:
- * git's Documentation/technical/racy-git). The faster the clone, the more of them there are: 2,400 of 4,000 on a plain directory
- * against 200 on a slow target. So every target gets an index written a second after its files, and git status is about stat.
+ * git reads again, whatever stat says, each file whose mtime lies in the same second as the index was written ("racy"
+ * entries: git's Documentation/technical/racy-git). The faster the clone, the more of them there are: 2,400 of 4,000 on
+ * a plain directory against 200 on a slow target. So every target gets an index written a second after its files, and
+ * git status is about stat.
  */
 const settleIndex: Step = {
   caches: 'as is',

@@ -1,6 +1,7 @@
 /**
- * Performs file operations on a directory of the host, and compares what they show with the model. Reads and
- * writes by read(2) and write(2), O_DIRECT, and a shared mapping in this process, on descriptors that stay open between operations.
+ * Performs file operations on a directory of the host, and compares what they show with the model. Reads and writes by
+ * read(2) and write(2), O_DIRECT, and a shared mapping in this process, on descriptors that stay open between
+ * operations.
  *
  * INVARIANT: a mapping is never touched past the page that holds the file's last byte (SIGBUS).
  */

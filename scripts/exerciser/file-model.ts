@@ -1,6 +1,6 @@
 /**
- * What the files must hold, in memory. Every process of a team keeps the whole model and applies every operation to it, its
- * own and the others', so that nothing but the turn passes between them.
+ * What the files must hold, in memory. Every process of a team keeps the whole model and applies every operation to it,
+ * its own and the others', so that nothing but the turn passes between them.
  *
  * INVARIANT: bytes of `data` at and past `size` are zeros.
  */

@@ -1,6 +1,6 @@
 /**
- * Runs the seeds, some at a time: each wave on a fresh place. After it the files are read once more, through a new mount,
- * and the store is examined. The first difference ends everything: its log is made short.
+ * Runs the seeds, some at a time: each wave on a fresh place. After it the files are read once more, through a new
+ * mount, and the store is examined. The first difference ends everything: its log is made short.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,9 +1,9 @@
 /**
- * One process of a team, `node team-member.js ME TASK`. All processes draw the same operations from the same seed, and apply
- * all of them to their own model; each performs its own ones, while it holds the turn.
+ * One process of a team, `node team-member.js ME TASK`. All processes draw the same operations from the same seed, and
+ * apply all of them to their own model; each performs its own ones, while it holds the turn.
  *
- * The turn: descriptor FIRST_TURN_FD + 2k is the end that process k reads from, the next one is the end that is written to.
- * A byte there gives k the turn. Process 0 begins.
+ * The turn: descriptor FIRST_TURN_FD + 2k is the end that process k reads from, the next one is the end that is written
+ * to. A byte there gives k the turn. Process 0 begins.
  */
 import { readSync, writeSync } from 'node:fs';
 import type { Exercise, TeamMessage, TeamTask } from './exercise.js';

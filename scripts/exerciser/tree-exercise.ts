@@ -1,6 +1,6 @@
 /**
- * The tree exerciser: the operations, model and actor of test/model, performed by several processes in turns on one tree. Other
- * teams may work in the same directory at the same time, under names with another prefix.
+ * The tree exerciser: the operations, model and actor of test/model, performed by several processes in turns on one
+ * tree. Other teams may work in the same directory at the same time, under names with another prefix.
  */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * One of the programs of scripts/soak/wal: `node wal-step.js write|requests|sync|read PATH JSON`, until its input ends. Prints a line
- * of JSON a second: what it did, and how long that took.
+ * One of the programs of scripts/soak/wal: `node wal-step.js write|requests|sync|read PATH JSON`, until its input ends.
+ * Prints a line of JSON a second: what it did, and how long that took.
  *
  *   write     random writes of 4 KiB in a file, an fdatasync after every `syncEvery` (0: never)
  *   requests  names that aren't there, looked up: each is one request, which the kernel can't answer

@@ -41,9 +41,8 @@ const MSG_CMSG_CLOEXEC = 0x40000000;
 const CMSG_HEADER_BYTES = 16;
 
 /**
- * Receives one descriptor sent with SCM_RIGHTS over `socket`, as fusermount3 does (unix(7), cmsg(3)). Blocks
- * until a message or
- * end of stream is there. Returns undefined where the other side closed without sending one.
+ * Receives one descriptor sent with SCM_RIGHTS over `socket`, as fusermount3 does (unix(7), cmsg(3)). Blocks until a
+ * message or end of stream is there. Returns undefined where the other side closed without sending one.
  */
 export const receiveDescriptor = (socket: number): number | undefined => {
   const payload = new Uint8Array(8);

@@ -1,7 +1,6 @@
 /**
- * flock(2) through koffi: Node has no binding for it. The lock belongs to the open file description, so two
- * descriptors of one
- * process exclude each other too, and the kernel drops it when the process dies.
+ * flock(2) through koffi: Node has no binding for it. The lock belongs to the open file description, so two descriptors
+ * of one process exclude each other too, and the kernel drops it when the process dies.
  */
 import koffi from 'koffi';
 import { Errno, FsError } from './errno.js';

@@ -1,6 +1,6 @@
 /**
- * Branded identifiers. All are JS numbers: inode numbers, chunk ids and offsets are exact up to 2^53 - 1,
- * and no store can reach that. `bigint` appears only at the wire and store edges.
+ * Branded identifiers. All are JS numbers: inode numbers, chunk ids and offsets are exact up to 2^53 - 1, and no store
+ * can reach that. `bigint` appears only at the wire and store edges.
  */
 declare const brand: unique symbol;
 type Branded<Name extends string> = number & { readonly [brand]: Name };

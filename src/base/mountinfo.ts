@@ -1,7 +1,6 @@
 /**
- * The mounts this process sees, from /proc/self/mountinfo: proc(5), `show_mountinfo` in fs/proc_namespace.c.
- * Reading it asks
- * nothing of any filesystem, so a dead or hung mount can't block it.
+ * The mounts this process sees, from /proc/self/mountinfo: proc(5), `show_mountinfo` in fs/proc_namespace.c. Reading it
+ * asks nothing of any filesystem, so a dead or hung mount can't block it.
  */
 import { readFileSync } from 'node:fs';
 

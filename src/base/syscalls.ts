@@ -1,12 +1,10 @@
 /**
  * The system calls that Node has no function for (or only a slow one), through koffi.
  *
- * The library is loaded on the first {@link syscalls} call of each thread: a worker's koffi is its own. Every
- * function
+ * The library is loaded on the first {@link syscalls} call of each thread: a worker's koffi is its own. Every function
  * follows its manual page: -1 on failure, then {@link Syscalls.errno} tells why and must be called before any other
- * JavaScript that could do a system call. Pointers are plain numbers (user addresses are below 2^47): take them
- * once with
- * {@link addressOf} and keep a reference to the view for as long as the address is in use.
+ * JavaScript that could do a system call. Pointers are plain numbers (user addresses are below 2^47): take them once
+ * with {@link addressOf} and keep a reference to the view for as long as the address is in use.
  */
 import { createRequire } from 'node:module';
 import { FsError } from './errno.js';

@@ -1,7 +1,6 @@
 /**
- * Sleeping in a synchronous core: an operation that must wait throws {@link WouldBlock} *before any side
- * effect*; whoever
- * called it keeps the request, waits on the channel, and calls again from the start.
+ * Sleeping in a synchronous core: an operation that must wait throws {@link WouldBlock} *before any side effect*;
+ * whoever called it keeps the request, waits on the channel, and calls again from the start.
  */
 export interface WaitChannel {
   /** Calls `wake` once, later, outside any call into the core; the function returned cancels. */

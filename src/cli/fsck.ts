@@ -1,6 +1,6 @@
 /**
- * `vnodefs fsck STORE`: examines a store, as of its last commit if it is mounted. With `--repair` it also puts right what it
- * found, after a copy has been made, or somebody has said that none is wanted.
+ * `vnodefs fsck STORE`: examines a store, as of its last commit if it is mounted. With `--repair` it also puts right
+ * what it found, after a copy has been made, or somebody has said that none is wanted.
  */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';

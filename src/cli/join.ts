@@ -1,6 +1,6 @@
 /**
- * `vnodefs mount STORE MOUNTPOINT --join MOUNTPOINT2`: the daemon of another mount serves this one as well, from the same budgets.
- * What the whole daemon has only one of can't be given with it.
+ * `vnodefs mount STORE MOUNTPOINT --join MOUNTPOINT2`: the daemon of another mount serves this one as well, from the
+ * same budgets. What the whole daemon has only one of can't be given with it.
  */
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -62,8 +62,8 @@ const entryToJoin = async (context: CliContext, joined: string): Promise<Registr
 };
 
 /**
- * A daemon that opens a file on a mount of its own waits for itself. The daemon refuses by path; here by device, which sees
- * through bind mounts.
+ * A daemon that opens a file on a mount of its own waits for itself. The daemon refuses by path; here by device, which
+ * sees through bind mounts.
  */
 const refuseOwnMounts = (context: CliContext, { pid }: RegistryEntry, store: string): void => {
   const { dev } = statSync(dirname(store), { bigint: true });

@@ -1,7 +1,6 @@
 /**
- * Starts the daemon in the background: this same program with `--foreground --ready-fd 3`, in a session of its
- * own, its output
- * in the log file. Returns when the daemon has reported and the mount answers a statfs from this process's side.
+ * Starts the daemon in the background: this same program with `--foreground --ready-fd 3`, in a session of its own, its
+ * output in the log file. Returns when the daemon has reported and the mount answers a statfs from this process's side.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';

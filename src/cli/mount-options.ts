@@ -1,8 +1,7 @@
 /**
- * The `-o` list of a mount. One table holds every name, so that a misspelt one is refused with a suggestion.
- * Later entries win
- * over earlier ones, as in mount(8). Names that only mount(8), fstab or systemd care about are understood and
- * ignored.
+ * The `-o` list of a mount. One table holds every name, so that a misspelt one is refused with a suggestion. Later
+ * entries win over earlier ones, as in mount(8). Names that only mount(8), fstab or systemd care about are understood
+ * and ignored.
  */
 import { Failure } from '../daemon/failure.js';
 import {

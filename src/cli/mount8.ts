@@ -1,7 +1,6 @@
 /**
- * The form in which mount(8) and mount.fuse3(8) call the helper of a type: `vnodefs STORE MOUNTPOINT [-sfnvrw]
- * [-o OPTS] [-t TYPE]`
- * (mount(8), "External helpers"). It is told from a misspelt verb by its two paths.
+ * The form in which mount(8) and mount.fuse3(8) call the helper of a type: `vnodefs STORE MOUNTPOINT [-sfnvrw] [-o
+ * OPTS] [-t TYPE]` (mount(8), "External helpers"). It is told from a misspelt verb by its two paths.
  */
 import { existsSync } from 'node:fs';
 import { Failure } from '../daemon/failure.js';

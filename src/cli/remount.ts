@@ -51,8 +51,9 @@ export const remount = async (context: CliContext, path: string, options: Remoun
 };
 
 /**
- * `mount -o remount,ro MOUNTPOINT` with a line of fstab: mount(8) gives all options of the line again. Those that are ours count
- * from the next mount; a flag of the kernel's that the mount hasn't got is refused, since only ro and rw can be changed.
+ * `mount -o remount,ro MOUNTPOINT` with a line of fstab: mount(8) gives all options of the line again. Those that are
+ * ours count from the next mount; a flag of the kernel's that the mount hasn't got is refused, since only ro and rw can
+ * be changed.
  */
 export const remountAsMount8 = async (
   context: CliContext,

@@ -15,8 +15,7 @@ import { formatSize } from './numbers.js';
 
 /**
  * Beside the dispatcher's own states: `stale` its daemon has gone; `not-answering` it lives but doesn't answer;
- * `detached` it
- * lives on without a mount point (lazily unmounted, files still open); `foreign` another user's.
+ * `detached` it lives on without a mount point (lazily unmounted, files still open); `foreign` another user's.
  */
 export type MountState = DispatcherStatus['state'] | 'stale' | 'not-answering' | 'detached' | 'foreign';
 

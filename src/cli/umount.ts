@@ -1,6 +1,6 @@
 /**
- * `vnodefs umount MOUNTPOINT`: the daemon does it (src/daemon/unmounter.ts) and reports; this command asks, waits until what must
- * end has ended, and steps in where a daemon doesn't answer.
+ * `vnodefs umount MOUNTPOINT`: the daemon does it (src/daemon/unmounter.ts) and reports; this command asks, waits until
+ * what must end has ended, and steps in where a daemon doesn't answer.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';

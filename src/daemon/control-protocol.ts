@@ -1,7 +1,6 @@
 /**
- * The control socket's language: one JSON object a line, each request answered by one line with its `id`.
- * Requests may be
- * answered out of order. The socket is the owner's (and root's) only, by the mode of its directory.
+ * The control socket's language: one JSON object a line, each request answered by one line with its `id`. Requests may
+ * be answered out of order. The socket is the owner's (and root's) only, by the mode of its directory.
  */
 import { Failure, FAILURE_KINDS, type FailureKind } from './failure.js';
 import type { DispatcherStatus } from './messages.js';
@@ -11,9 +10,9 @@ import type { MountSettings } from './settings.js';
 import type { UnmountReport, UnmountRequest } from './unmount-report.js';
 
 /**
- * `unmount` is answered when the mount has ended, or why it goes on. `end` is answered when the mount has ended: with what
- * became of the last changes. `join` mounts one more store in the same daemon. All others are about the mount that the socket
- * belongs to.
+ * `unmount` is answered when the mount has ended, or why it goes on. `end` is answered when the mount has ended: with
+ * what became of the last changes. `join` mounts one more store in the same daemon. All others are about the mount that
+ * the socket belongs to.
  */
 export const CONTROL_OPS = ['status', 'sync', 'end', 'join', 'unmount', 'remount'] as const;
 export type ControlOp = (typeof CONTROL_OPS)[number];

@@ -1,6 +1,6 @@
 /**
- * The mounts of one daemon process: a {@link MountService} each, with its own registry entry and control socket, on threads and
- * budgets that all share.
+ * The mounts of one daemon process: a {@link MountService} each, with its own registry entry and control socket, on
+ * threads and budgets that all share.
  *
  * INVARIANT: {@link Daemon.ended} resolves once, when the last mount has ended; none can be added after that.
  */

@@ -1,7 +1,7 @@
 /**
- * The watchdog on the dispatcher of a daemon: silence is logged with the stack of the thread, and after the limit the daemon is
- * made to fail, which cuts the connections of all its mounts. With the fuse-native transport the dispatcher shares the main
- * thread, so that a silence is only ever noticed after it.
+ * The watchdog on the dispatcher of a daemon: silence is logged with the stack of the thread, and after the limit the
+ * daemon is made to fail, which cuts the connections of all its mounts. With the fuse-native transport the dispatcher
+ * shares the main thread, so that a silence is only ever noticed after it.
  */
 import type { Log } from './log.js';
 import { javaScriptStack, kernelState } from './thread-stack.js';

@@ -1,6 +1,6 @@
 /**
- * The dispatcher: the caches that all mounts of the daemon share, one loop over their devices, and a {@link ServedMount} for
- * each, all on the thread that calls {@link Dispatcher.run}.
+ * The dispatcher: the caches that all mounts of the daemon share, one loop over their devices, and a
+ * {@link ServedMount} for each, all on the thread that calls {@link Dispatcher.run}.
  *
  * INVARIANT: a mount is in `#mounts` from its 'add' until nothing of it is left in the shared caches.
  */

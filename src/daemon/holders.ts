@@ -4,7 +4,8 @@
  *
  * Descriptors are matched by the mount id in /proc/PID/fdinfo (`seq_show` in fs/proc/fd.c), so that a hidden or deleted
  * path doesn't matter; cwd, root and exe by the text of their links; mappings by the device number in maps; sockets by
- * the path they are bound to in /proc/net/unix. A mount below ours holds it too, for no process: see {@link mountsBelow}.
+ * the path they are bound to in /proc/net/unix. A mount below ours holds it too, for no process: see
+ * {@link mountsBelow}.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { MountEntry } from '../base/mountinfo.js';

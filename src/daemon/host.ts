@@ -1,9 +1,7 @@
 /**
- * What must be asked of the host through other processes: anything that touches a mount may block for as long
- * as its daemon
- * likes, and a blocked system call (or thread of Node's pool) would keep this process from ending. A child can
- * be left behind.
- * The programs are coreutils' stat and sync, util-linux's umount and fuse3's fusermount3.
+ * What must be asked of the host through other processes: anything that touches a mount may block for as long as its
+ * daemon likes, and a blocked system call (or thread of Node's pool) would keep this process from ending. A child can
+ * be left behind. The programs are coreutils' stat and sync, util-linux's umount and fuse3's fusermount3.
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -122,8 +120,8 @@ const unmount = async (mountpoint: string, lazy: boolean, timeoutMs: number): Pr
 };
 
 /**
- * Cuts a FUSE connection: whoever waits in it gets an error. Only root may, and only where fusectl is mounted; otherwise
- * the end of the daemon, which closes the device, does the same. (fuse_conn_abort_write, fs/fuse/control.c)
+ * Cuts a FUSE connection: whoever waits in it gets an error. Only root may, and only where fusectl is mounted;
+ * otherwise the end of the daemon, which closes the device, does the same. (fuse_conn_abort_write, fs/fuse/control.c)
  */
 const abortConnection = (device: string): boolean => {
   try {

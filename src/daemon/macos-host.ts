@@ -1,6 +1,7 @@
 /**
- * macOS as a {@link Host}, and the end of a mount there: mount(8), diskutil, lsof and stat instead of /proc and fusermount3. Only the
- * plumbing: what is asked and how the answers read is in src/base/macos. Not run by us: see native-notes/macos.md.
+ * macOS as a {@link Host}, and the end of a mount there: mount(8), diskutil, lsof and stat instead of /proc and
+ * fusermount3. Only the plumbing: what is asked and how the answers read is in src/base/macos. Not run by us: see
+ * native-notes/macos.md.
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { userInfo } from 'node:os';
@@ -116,8 +117,8 @@ export const macosHost: Host = {
 const listLater = promisify(execFile);
 
 /**
- * Resolves when nothing of ours is mounted there any more: the mount table is asked twice a second. macFUSE 5.3 answers INIT before the
- * mount shows in it, so it must have been seen, or be missing for {@link APPEAR_MS}.
+ * Resolves when nothing of ours is mounted there any more: the mount table is asked twice a second. macFUSE 5.3 answers
+ * INIT before the mount shows in it, so it must have been seen, or be missing for {@link APPEAR_MS}.
  */
 export const mountGone = async (
   mountpoint: string,

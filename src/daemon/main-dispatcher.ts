@@ -1,9 +1,10 @@
 /**
- * The dispatcher of the fuse-native transport: as {@link Dispatcher}, but on the main thread, since that binding serves no other.
- * It lives in turns of the event loop, beside control socket, log and signals, and speaks the same messages over a port whose
- * other end is on the same thread.
+ * The dispatcher of the fuse-native transport: as {@link Dispatcher}, but on the main thread, since that binding serves
+ * no other. It lives in turns of the event loop, beside control socket, log and signals, and speaks the same messages
+ * over a port whose other end is on the same thread.
  *
- * INVARIANT: nothing on this thread waits for a mount that it serves: unmounting, probing and flushing are done by children.
+ * INVARIANT: nothing on this thread waits for a mount that it serves: unmounting, probing and flushing are done by
+ * children.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { onMacos } from '../base/macos/system.js';

@@ -1,7 +1,6 @@
 /**
- * Finding and judging mount points without touching what is mounted there: a path is resolved by its parent
- * directory, its last
- * component only by readlink(2), which the kernel answers without asking the filesystem mounted on it.
+ * Finding and judging mount points without touching what is mounted there: a path is resolved by its parent directory,
+ * its last component only by readlink(2), which the kernel answers without asking the filesystem mounted on it.
  */
 import { lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -168,8 +167,8 @@ const identityOf = (path: string): Identity | undefined => {
 };
 
 /**
- * True if `path` (absolute; it need not exist) is the directory `mountpoint` or lies below it, by whatever way it is named: a
- * bind mount shows the same directory under another path. To be asked before mounting.
+ * True if `path` (absolute; it need not exist) is the directory `mountpoint` or lies below it, by whatever way it is
+ * named: a bind mount shows the same directory under another path. To be asked before mounting.
  */
 export const liesBelow = (path: string, mountpoint: string): boolean => {
   const cover = identityOf(mountpoint);

@@ -1,7 +1,7 @@
 /**
- * Where the daemon keeps what isn't in the store: a runtime directory (registry entries and control sockets,
- * owner only) and a
- * log directory. VNODEFS_RUNTIME_DIR and VNODEFS_LOG_DIR replace both, one subdirectory per user below them.
+ * Where the daemon keeps what isn't in the store: a runtime directory (registry entries and control sockets, owner
+ * only) and a log directory. VNODEFS_RUNTIME_DIR and VNODEFS_LOG_DIR replace both, one subdirectory per user below
+ * them.
  */
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync } from 'node:fs';
@@ -38,9 +38,8 @@ export const logDir = ({ uid, env }: Surroundings): string => {
 };
 
 /**
- * The name of a mount's files: readable, unique by a hash of the mount point, and short, since the path of a
- * unix socket holds
- * at most 107 bytes (unix(7)).
+ * The name of a mount's files: readable, unique by a hash of the mount point, and short, since the path of a unix
+ * socket holds at most 107 bytes (unix(7)).
  */
 export const nameOf = (mountpoint: string): string => {
   const readable = basename(mountpoint)

@@ -1,7 +1,6 @@
 /**
- * What the main thread needs from the layers below, as narrow interfaces: src/daemon/wiring.ts plugs the real
- * ones in, tests plug
- * in fakes. Everything here throws {@link Failure}, with a sentence for people.
+ * What the main thread needs from the layers below, as narrow interfaces: src/daemon/wiring.ts plugs the real ones in,
+ * tests plug in fakes. Everything here throws {@link Failure}, with a sentence for people.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Superblock } from '../store/types.js';

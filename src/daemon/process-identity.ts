@@ -1,7 +1,6 @@
 /**
- * Which process is meant by a pid: the pid and its start time, since pids are used again (proc(5),
- * /proc/PID/stat field 22,
- * in clock ticks since boot).
+ * Which process is meant by a pid: the pid and its start time, since pids are used again (proc(5), /proc/PID/stat field
+ * 22, in clock ticks since boot).
  */
 import { readdirSync, readFileSync } from 'node:fs';
 
@@ -31,9 +30,8 @@ export const identify = (pid: number): ProcessIdentity => ({
 });
 
 /**
- * A killed process is shown as a zombie as soon as its first thread has ended: while others still run, its
- * files (and so its
- * mount and its lock) are still open.
+ * A killed process is shown as a zombie as soon as its first thread has ended: while others still run, its files (and
+ * so its mount and its lock) are still open.
  */
 const hasThreads = (pid: number): boolean => {
   try {

@@ -1,8 +1,7 @@
 /**
- * One JSON file per mount in the runtime directory: who serves it. An entry is a claim, not the truth: the
- * process may have
- * died, so readers check {@link isAlive} and /proc/self/mountinfo. Written whole by rename, so a reader sees
- * all or nothing.
+ * One JSON file per mount in the runtime directory: who serves it. An entry is a claim, not the truth: the process may
+ * have died, so readers check {@link isAlive} and /proc/self/mountinfo. Written whole by rename, so a reader sees all
+ * or nothing.
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -56,9 +55,8 @@ export const parseEntry = (text: string): RegistryEntry | undefined => {
 };
 
 /**
- * Where this process puts the entry and the socket of `mountpoint`; makes the directory. The socket's name has
- * our pid, so that
- * a daemon that fails to mount never takes a living one's socket.
+ * Where this process puts the entry and the socket of `mountpoint`; makes the directory. The socket's name has our pid,
+ * so that a daemon that fails to mount never takes a living one's socket.
  */
 export const registryFiles = (mountpoint: string, here: Surroundings): { file: string; socket: string } => {
   const directory = makeRuntimeDir(here);

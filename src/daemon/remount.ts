@@ -1,6 +1,7 @@
 /**
- * `vnodefs remount -o ro|rw`: in the dispatcher, which refuses changes, and in the kernel, which then doesn't even send them. The
- * kernel's part is root's alone; an ordinary user's mount becomes read-only in the dispatcher, and shows `rw` in /proc/mounts.
+ * `vnodefs remount -o ro|rw`: in the dispatcher, which refuses changes, and in the kernel, which then doesn't even send
+ * them. The kernel's part is root's alone; an ordinary user's mount becomes read-only in the dispatcher, and shows `rw`
+ * in /proc/mounts.
  */
 import { Failure } from './failure.js';
 import type { EndResult } from './control-protocol.js';

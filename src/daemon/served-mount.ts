@@ -6,8 +6,8 @@
  *   closing   → the reader is closed, the syncer told to fold in the WAL and close
  *   dropped   → nothing of it is left in the shared caches, and the main thread is told.
  *
- * Where the store doesn't take the last changes in time, the main thread is told first (finished); dropped comes when it has ended
- * the syncer, which may be reading page frames until then.
+ * Where the store doesn't take the last changes in time, the main thread is told first (finished); dropped comes when
+ * it has ended the syncer, which may be reading page frames until then.
  */
 import { statfsSync } from 'node:fs';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';

@@ -1,6 +1,7 @@
 /**
- * The end of a mount whose daemon doesn't answer (stopped, or hung beyond its own watchdog), from outside: detached, the
- * connection cut, the process killed. The store then holds what was committed: a state after some prefix of the operations.
+ * The end of a mount whose daemon doesn't answer (stopped, or hung beyond its own watchdog), from outside: detached,
+ * the connection cut, the process killed. The store then holds what was committed: a state after some prefix of the
+ * operations.
  */
 import { isOurs, mountAt, type MountEntry } from '../base/mountinfo.js';
 import { Failure } from './failure.js';

@@ -1,6 +1,6 @@
 /**
- * The threads of a daemon as the main thread sees them: dispatcher and notifier, shared by all mounts and living as long as the
- * process; and a syncer for each mount.
+ * The threads of a daemon as the main thread sees them: dispatcher and notifier, shared by all mounts and living as
+ * long as the process; and a syncer for each mount.
  */
 import { DispatcherLink, type MountEvents, type MountLink } from './dispatcher-link.js';
 import { Failure } from './failure.js';

@@ -109,9 +109,9 @@ const openRepair = (path: string, onProgress?: OnFsckProgress): RepairSession =>
 };
 
 /**
- * The lock is the main thread's, for as long as the process lives: the syncer opens its writer under it.
- * Opening here once, before
- * anything is mounted, lets a bad store be refused in time; it also recovers the write-ahead log of a killed daemon.
+ * The lock is the main thread's, for as long as the process lives: the syncer opens its writer under it. Opening here
+ * once, before anything is mounted, lets a bad store be refused in time; it also recovers the write-ahead log of a
+ * killed daemon.
  */
 const claim = (path: string, readOnly: boolean): StoreClaim => {
   const created = !existsSync(path);

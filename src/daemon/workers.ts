@@ -18,8 +18,8 @@ export interface DispatcherWorkerData {
 }
 
 /**
- * Young generations of the threads' heaps, in MB; V8's default is 48 for each. What is made for a request is garbage at once, so
- * a smaller one costs little, and the daemon 48 MiB less of resident memory (native-notes/decisions.md).
+ * Young generations of the threads' heaps, in MB; V8's default is 48 for each. What is made for a request is garbage at
+ * once, so a smaller one costs little, and the daemon 48 MiB less of resident memory (native-notes/decisions.md).
  */
 const YOUNG_MB = { dispatcher: 24, syncer: 12, notifier: 6 } as const;
 

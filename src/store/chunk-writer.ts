@@ -7,9 +7,8 @@
  *  - stored bytes past the file's size are zeros (a chunk row that grew is rounded up, see {@link grownLength}).
  *  - a chunk row referred to by chunk_share is never changed: it is copied first.
  *
- * Why UPDATE and never INSERT OR REPLACE: an UPDATE with a blob of the same length makes SQLite rewrite only
- * the pages that differ
- * (btree.c, btreeOverwriteCell), so a 4 KiB write in a large chunk costs two pages of WAL.
+ * Why UPDATE and never INSERT OR REPLACE: an UPDATE with a blob of the same length makes SQLite rewrite only the pages
+ * that differ (btree.c, btreeOverwriteCell), so a 4 KiB write in a large chunk costs two pages of WAL.
  */
 import type Database from 'better-sqlite3';
 import { assert } from '../base/assert.js';
@@ -85,9 +84,8 @@ export class ChunkWriter {
   }
 
   /**
-   * Requires: the group's transaction is open. `pool` holds the frames until the group is done. An inode number
-   * above all that the
-   * store knows belongs to a file made in this group, whose old data need not be looked for.
+   * Requires: the group's transaction is open. `pool` holds the frames until the group is done. An inode number above
+   * all that the store knows belongs to a file made in this group, whose old data need not be looked for.
    */
   begin(pool: Uint8Array): void {
     this.#pool = pool;

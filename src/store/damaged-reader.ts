@@ -1,6 +1,7 @@
 /**
- * A reader for read-only mounts: what a damaged store has lost of the things that a mount can't do without (superblock, counters, the root
- * directory's inode) is made up, so that the rest can be read. INVARIANT: nothing is ever written on the strength of these.
+ * A reader for read-only mounts: what a damaged store has lost of the things that a mount can't do without (superblock,
+ * counters, the root directory's inode) is made up, so that the rest can be read. INVARIANT: nothing is ever written on
+ * the strength of these.
  */
 import { FsError } from '../base/errno.js';
 import { asIno, type Ino, ROOT_INO } from '../base/ids.js';

@@ -1,6 +1,6 @@
 /**
- * The chunks side by side with what refers to them: sections 5.2 and 6 of native-notes/disk-format.md. The map has to be sorted by
- * chunk, which SQLite does in a temporary file.
+ * The chunks side by side with what refers to them: sections 5.2 and 6 of native-notes/disk-format.md. The map has to
+ * be sorted by chunk, which SQLite does in a temporary file.
  */
 import type Database from 'better-sqlite3';
 import type { FindingSink, FsckProgress } from './fsck-findings.js';

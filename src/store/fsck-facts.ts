@@ -1,6 +1,7 @@
 /**
- * The rows of all tables that are keyed by an inode number, side by side, in the order of the numbers: what the check judges together.
- * Only the entries, which are keyed by their directory, have to be sorted, which SQLite does in a temporary file.
+ * The rows of all tables that are keyed by an inode number, side by side, in the order of the numbers: what the check
+ * judges together. Only the entries, which are keyed by their directory, have to be sorted, which SQLite does in a
+ * temporary file.
  */
 import type Database from 'better-sqlite3';
 import type { FindingSink } from './fsck-findings.js';

@@ -2,8 +2,8 @@
  * One pass over everything that is keyed by an inode number, all tables side by side: sections 4 to 7 of
  * native-notes/disk-format.md.
  *
- * The rows of one number are gathered as {@link Facts} and judged together: that is also what a repair goes by. A number that
- * rows refer to but that has no inode is a ghost: if anything of it is left it gets an inode again.
+ * The rows of one number are gathered as {@link Facts} and judged together: that is also what a repair goes by. A
+ * number that rows refer to but that has no inode is a ghost: if anything of it is left it gets an inode again.
  */
 import Database from 'better-sqlite3';
 import { type FindingSink, type Fix, type FsckProgress, shown } from './fsck-findings.js';

@@ -1,6 +1,6 @@
 /**
- * Whether every directory hangs on the root. Gathered while the inodes go by: two numbers and a state for each directory, 17
- * bytes, which is all that a check keeps in memory.
+ * Whether every directory hangs on the root. Gathered while the inodes go by: two numbers and a state for each
+ * directory, 17 bytes, which is all that a check keeps in memory.
  */
 import type { FindingSink } from './fsck-findings.js';
 
@@ -25,8 +25,8 @@ export class TreeCheck {
   }
 
   /**
-   * Reports directories that only lead round in a circle, one finding a circle. What hangs below a directory without a name, or
-   * in something that isn't a directory, comes back with it and isn't reported.
+   * Reports directories that only lead round in a circle, one finding a circle. What hangs below a directory without a
+   * name, or in something that isn't a directory, comes back with it and isn't reported.
    */
   finish(sink: FindingSink): void {
     const states = new Uint8Array(this.#count);

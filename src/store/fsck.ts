@@ -1,10 +1,10 @@
 /**
- * Checks a store without changing it: SQLite's own structure first, then the rules of native-notes/disk-format.md, each table
- * read once (the directory entries and the chunk map once more, in another order), all in one read transaction, so
- * that a mounted store is checked as of one commit.
+ * Checks a store without changing it: SQLite's own structure first, then the rules of native-notes/disk-format.md, each
+ * table read once (the directory entries and the chunk map once more, in another order), all in one read transaction,
+ * so that a mounted store is checked as of one commit.
  *
- * Memory: SQLite's page cache, its sorter up to the same size (what is larger goes to a temporary file), and 17 bytes for
- * each directory.
+ * Memory: SQLite's page cache, its sorter up to the same size (what is larger goes to a temporary file), and 17 bytes
+ * for each directory.
  */
 import type Database from 'better-sqlite3';
 import { checkChunks, checkCookies } from './fsck-chunks.js';
@@ -60,8 +60,8 @@ export interface Examination {
 }
 
 /**
- * Examines a store on an open connection, in one read transaction of its own. Without `structure` SQLite's own structure is taken to
- * be sound: for the rounds of a repair.
+ * Examines a store on an open connection, in one read transaction of its own. Without `structure` SQLite's own
+ * structure is taken to be sound: for the rounds of a repair.
  */
 export function examine(
   db: Database.Database,

@@ -1,13 +1,13 @@
 /**
- * One writer per store, across processes and threads: flock(2) on the store file itself, through a descriptor
- * of our own.
- * No side file (but on macOS: see there), so nothing to leave behind or to race for; the lock follows the file when it is renamed.
+ * One writer per store, across processes and threads: flock(2) on the store file itself, through a descriptor of our
+ * own. No side file (but on macOS: see there), so nothing to leave behind or to race for; the lock follows the file
+ * when it is renamed.
  *
- * INVARIANT: a descriptor opened here is not closed while SQLite may have the file open anywhere in the process. Closing any
- * descriptor of a file drops every POSIX lock the process holds on it (fcntl(2), "Record locking and file descriptors"), and SQLite's
- * locks are such. Descriptors are therefore kept per file (device, inode) and used again, unless the holder knows that all
- * connections are closed ({@link StoreLock.close}): the map below is state of the process, not of a mount. A second thread keeps
- * its own.
+ * INVARIANT: a descriptor opened here is not closed while SQLite may have the file open anywhere in the process.
+ * Closing any descriptor of a file drops every POSIX lock the process holds on it (fcntl(2), "Record locking and file
+ * descriptors"), and SQLite's locks are such. Descriptors are therefore kept per file (device, inode) and used again,
+ * unless the holder knows that all connections are closed ({@link StoreLock.close}): the map below is state of the
+ * process, not of a mount. A second thread keeps its own.
  */
 import { closeSync, openSync, statSync } from 'node:fs';
 import { tryLockExclusive, unlock } from '../base/flock.js';

@@ -1,9 +1,9 @@
 /**
- * The single steps of a repair, as SQL on the writing connection. Each sets things right as far as its own finding goes; what
- * follows from it (link counts, sizes, totals) is found and set by a later round.
+ * The single steps of a repair, as SQL on the writing connection. Each sets things right as far as its own finding
+ * goes; what follows from it (link counts, sizes, totals) is found and set by a later round.
  *
- * Conservative: stored data is never thrown away while a place can be found for it. What belongs nowhere becomes a file or directory
- * in `/lost+found`, named `#` and its inode number.
+ * Conservative: stored data is never thrown away while a place can be found for it. What belongs nowhere becomes a file
+ * or directory in `/lost+found`, named `#` and its inode number.
  */
 import type Database from 'better-sqlite3';
 import { DEFAULTS } from './defaults.js';
@@ -333,8 +333,8 @@ export class Mender {
   }
 
   /**
-   * Only what can be known: the chunk size shows in the longest chunk, if any file has more than one; otherwise any that is long
-   * enough will do.
+   * Only what can be known: the chunk size shows in the longest chunk, if any file has more than one; otherwise any
+   * that is long enough will do.
    */
   mendSuperblock(): string {
     const row = this.#db.prepare('SELECT * FROM superblock').get() as Record<string, unknown> | undefined;

@@ -1,7 +1,6 @@
 /**
- * Makes a store: builds it whole under a temporary name beside the target, makes it durable, then gives it its
- * name in one
- * step. A crash leaves either no store or a whole one (and perhaps the temporary file).
+ * Makes a store: builds it whole under a temporary name beside the target, makes it durable, then gives it its name in
+ * one step. A crash leaves either no store or a whole one (and perhaps the temporary file).
  */
 import Database from 'better-sqlite3';
 import { randomBytes } from 'node:crypto';

@@ -1,9 +1,8 @@
 /**
  * Opens a store with its checks. Every connection of the project comes from here (mkfs builds its own file first).
  *
- * INVARIANT: nothing here opens the store through another descriptor than SQLite's: closing any descriptor of a
- * file drops all
- * POSIX locks that this process holds on it, SQLite's included. stat(2) alone is harmless.
+ * INVARIANT: nothing here opens the store through another descriptor than SQLite's: closing any descriptor of a file
+ * drops all POSIX locks that this process holds on it, SQLite's included. stat(2) alone is harmless.
  */
 import Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
@@ -22,7 +21,8 @@ export interface OpenOptions {
 
 /**
  * Requires, for 'write', the writer lock; an older format is then migrated. Returns an open connection in WAL mode: the
- * caller closes it. A file that has lost its end is opened for reading all the same: what is left can be read. Errors: StoreError.
+ * caller closes it. A file that has lost its end is opened for reading all the same: what is left can be read. Errors:
+ * StoreError.
  */
 export function openStore(path: string, options: OpenOptions): Database.Database {
   const fileBytes = fileSize(path);

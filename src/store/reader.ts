@@ -2,9 +2,8 @@
  * The dispatcher's view of the store: point queries for cache misses, each its own read transaction on the
  * newest commit.
  *
- * The rows are read raw (arrays, not objects) through statements prepared once. A connection's page cache is
- * dropped by SQLite
- * whenever another connection commits, so it stays small.
+ * The rows are read raw (arrays, not objects) through statements prepared once. A connection's page cache is dropped by
+ * SQLite whenever another connection commits, so it stays small.
  */
 import type Database from 'better-sqlite3';
 import { asIno, byteNameOf, bytesOfName, type ByteName, type Ino } from '../base/ids.js';

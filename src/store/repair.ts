@@ -5,9 +5,9 @@
  *         → backup, if wanted → repair: SQLite's structure first (indices made anew; if that isn't enough all readable rows go into a
  *           new file), then the tables, in rounds
  *
- * A round reads one snapshot from its start to its end on one connection and puts right on another what it finds; it is one
- * transaction. Structure comes before values, since counts follow from it. What is left after {@link ROUNDS_MAX}, or
- * when a round finds nothing that it can put right, is reported as it is.
+ * A round reads one snapshot from its start to its end on one connection and puts right on another what it finds; it is
+ * one transaction. Structure comes before values, since counts follow from it. What is left after {@link ROUNDS_MAX},
+ * or when a round finds nothing that it can put right, is reported as it is.
  */
 import {
   constants,

@@ -1,6 +1,6 @@
 /**
- * When SQLite's own structure is damaged: every row that can still be read goes into a new file, which then takes the old
- * one's place. Rows beyond an unreadable page are reached from the other end, and by searching between.
+ * When SQLite's own structure is damaged: every row that can still be read goes into a new file, which then takes the
+ * old one's place. Rows beyond an unreadable page are reached from the other end, and by searching between.
  */
 import Database from 'better-sqlite3';
 import { randomBytes } from 'node:crypto';
@@ -38,8 +38,8 @@ export interface Salvaged {
 }
 
 /**
- * Replaces the store by a copy of what is readable. Requires the writer lock, that no connection is open, and that the tables are
- * there. Errors: StoreError; the store is then as it was.
+ * Replaces the store by a copy of what is readable. Requires the writer lock, that no connection is open, and that the
+ * tables are there. Errors: StoreError; the store is then as it was.
  */
 export function salvage(path: string, onTable: (table: string) => void): Salvaged {
   const temporary = `${path}.repair-${process.pid}-${randomBytes(4).toString('hex')}`;

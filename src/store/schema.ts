@@ -1,7 +1,6 @@
 /**
- * The tables of a store, as SQL. The specification with its MUST rules is native-notes/disk-format.md: keep
- * both in step,
- * and never change a released version: write a migration (migrate.ts).
+ * The tables of a store, as SQL. The specification with its MUST rules is native-notes/disk-format.md: keep both in
+ * step, and never change a released version: write a migration (migrate.ts).
  */
 
 /** SQLite's application_id: "VNFS". */

@@ -1,6 +1,6 @@
 /**
- * Notices when the files of an open store are taken away: SQLite goes on writing to a file that has been removed, renamed or replaced, and
- * reports success for what nobody will ever find again.
+ * Notices when the files of an open store are taken away: SQLite goes on writing to a file that has been removed,
+ * renamed or replaced, and reports success for what nobody will ever find again.
  */
 import { type BigIntStats, statSync } from 'node:fs';
 import { Errno, FsError } from '../base/errno.js';

@@ -54,8 +54,8 @@ export function readSuperblock(db: Database.Database, path: string): Superblock 
 }
 
 /**
- * The chunk size that a damaged superblock had: what it says if that can be, else as long as the longest chunk, or undefined. Errors:
- * SqliteError.
+ * The chunk size that a damaged superblock had: what it says if that can be, else as long as the longest chunk, or
+ * undefined. Errors: SqliteError.
  */
 export function inferChunkBytes(db: Database.Database, said: unknown): number | undefined {
   if (typeof said === 'number' && validChunkBytes(said)) return said;

@@ -2,9 +2,9 @@
  * The log of a transaction group: TxgOps as bytes, so that a group travels from the dispatcher to the syncer as one
  * transferred ArrayBuffer.
  *
- * A record starts on an 8-byte boundary: a u32 of operation code (low byte) and record length in 8-byte slots,
- * a u32 length (of the name, the value or the page list), the
- * numbers as float64, then the bytes, padded to 8. Native byte order: a log never leaves the process that wrote it.
+ * A record starts on an 8-byte boundary: a u32 of operation code (low byte) and record length in 8-byte slots, a u32
+ * length (of the name, the value or the page list), the numbers as float64, then the bytes, padded to 8. Native byte
+ * order: a log never leaves the process that wrote it.
  * INVARIANT: a log holds whole records only; `logBytes` is a multiple of 8.
  */
 import { assert, InvariantError } from '../base/assert.js';
@@ -222,8 +222,8 @@ export class TxgEncoder implements TxgOps {
   }
 
   /**
-   * Reserves `slots` slots, writes the header, returns the record's first slot. May replace the arrays: read `this.#f64`
-   * after the call, not in the expression that holds it (its left side would be evaluated first).
+   * Reserves `slots` slots, writes the header, returns the record's first slot. May replace the arrays: read
+   * `this.#f64` after the call, not in the expression that holds it (its left side would be evaluated first).
    */
   #begin(op: number, length: number, slots: number): number {
     const at = this.#at;
@@ -258,10 +258,9 @@ export class TxgEncoder implements TxgOps {
 const slotsOf = (bytes: number): number => (bytes + 7) >>> 3;
 
 /**
- * Plays a log into `sink`, in order. The inode record, page list and frame list given to the sink are reused
- * for the next
- * call: the sink keeps nothing. Byte arrays are views of `log`.
- * Errors: InvariantError for a log that no encoder wrote; whatever the sink throws.
+ * Plays a log into `sink`, in order. The inode record, page list and frame list given to the sink are reused for the
+ * next call: the sink keeps nothing. Byte arrays are views of `log`. Errors: InvariantError for a log that no encoder
+ * wrote; whatever the sink throws.
  */
 export function decodeTxg(log: ArrayBuffer, logBytes: number, sink: TxgOps): void {
   assert(logBytes % 8 === 0 && logBytes <= log.byteLength, 'decodeTxg: bad log length');

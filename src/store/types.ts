@@ -127,12 +127,12 @@ export interface StoreReader {
 }
 
 /**
- * The operations of a transaction group, in the order in which they must be applied. Implemented twice: by the
- * encoder
+ * The operations of a transaction group, in the order in which they must be applied. Implemented twice: by the encoder
  * (dispatcher: appends to the group's log) and by the writer (syncer: runs SQL). What is said here binds both.
  *
- * Every operation but cloneChunk sets a final state, so that applying a group twice gives the same store. (A clone would
- * take what its source became later in the group; so the writer doesn't apply a group whose number the store has.)
+ * Every operation but cloneChunk sets a final state, so that applying a group twice gives the same store. (A clone
+ * would take what its source became later in the group; so the writer doesn't apply a group whose number the store
+ * has.)
  */
 export interface TxgOps {
   /** Inserts or updates all columns of the row except inline data and symlink target, which stay. */
@@ -148,22 +148,18 @@ export interface TxgOps {
   addOrphan(ino: Ino): void;
   removeOrphan(ino: Ino): void;
   /**
-   * Drops stored data at and after byte `size`: whole chunks vanish, the chunk across `size` (or the inline
-   * data) is cut to
-   * `size`, its extent to ceil. Never lengthens. The inode's own size comes with putInode.
+   * Drops stored data at and after byte `size`: whole chunks vanish, the chunk across `size` (or the inline data) is
+   * cut to `size`, its extent to ceil. Never lengthens. The inode's own size comes with putInode.
    */
   truncate(ino: Ino, size: number): void;
   /** Drops chunks with fromIndex <= index < toIndex: they become holes. */
   dropChunks(ino: Ino, fromIndex: number, toIndex: number): void;
   /**
    * Writes whole pages into chunk `index`: page number `pages[i]` of the chunk takes its bytes from frame `frames[i]`
-   * of the page pool, for i < count. `fileSize` is the file's size in bytes at the time of sealing: stored
-   * bytes never
-   * reach past it. The chunk's extent becomes max(old extent, highest written page + 1), in pages. Pages not
-   * written keep
-   * their stored bytes (zeros if none). The writer decides between inline, new row and in-place update; a file
-   * whose size is at
-   * most inlineMax goes inline.
+   * of the page pool, for i < count. `fileSize` is the file's size in bytes at the time of sealing: stored bytes never
+   * reach past it. The chunk's extent becomes max(old extent, highest written page + 1), in pages. Pages not written
+   * keep their stored bytes (zeros if none). The writer decides between inline, new row and in-place update; a file
+   * whose size is at most inlineMax goes inline.
    */
   writePages(
     ino: Ino,
@@ -174,8 +170,8 @@ export interface TxgOps {
     count: number,
   ): void;
   /**
-   * Makes chunk `index` of `ino` refer to the existing chunk row `chunk`, which is then shared, with an extent of `pages`;
-   * what it referred to is let go. Bytes of the row past the file's size must be zeros.
+   * Makes chunk `index` of `ino` refer to the existing chunk row `chunk`, which is then shared, with an extent of
+   * `pages`; what it referred to is let go. Bytes of the row past the file's size must be zeros.
    */
   cloneChunk(ino: Ino, index: number, chunk: number, pages: number): void;
   /** Charges chunk `index` as `pages` pages at least (preallocation); its bytes stay, a hole gets an empty row. */

@@ -1,6 +1,7 @@
 /**
- * Which other processes hold a read transaction on a store: while they do, SQLite can't fold in what was committed since, nor begin its
- * write-ahead log anew. From the locks that SQLite's readers keep on the -shm file (sqlite.org/walformat.html, "WAL locks"). Linux only.
+ * Which other processes hold a read transaction on a store: while they do, SQLite can't fold in what was committed
+ * since, nor begin its write-ahead log anew. From the locks that SQLite's readers keep on the -shm file
+ * (sqlite.org/walformat.html, "WAL locks"). Linux only.
  */
 import { readFileSync, statSync } from 'node:fs';
 

@@ -1,12 +1,13 @@
 /**
  * Makes a write-ahead log trustworthy again after a write or sync of it failed.
  *
- * When writing back a page fails, the kernel reports it once and marks the page clean: it stays readable, may never reach the disk, and
- * no later fsync says so (fsync(2); "Can applications recover from fsync failures?", Rebello et al. 2020). Frames that were committed
- * without a sync may be lost like that in the middle of the log, and then everything after them is, as frames are chained by
- * checksums. Folding such a log into the main file would not do: a crash half-way leaves a main file with newer pages under a log
- * that ends early, which SQLite would replay over them. So every frame is read, checked, and written once more where it is, which makes
- * its pages dirty again; the sync after that covers them all. A crash meanwhile changes nothing, since no byte changes.
+ * When writing back a page fails, the kernel reports it once and marks the page clean: it stays readable, may never
+ * reach the disk, and no later fsync says so (fsync(2); "Can applications recover from fsync failures?", Rebello et al.
+ * 2020). Frames that were committed without a sync may be lost like that in the middle of the log, and then everything
+ * after them is, as frames are chained by checksums. Folding such a log into the main file would not do: a crash
+ * half-way leaves a main file with newer pages under a log that ends early, which SQLite would replay over them. So
+ * every frame is read, checked, and written once more where it is, which makes its pages dirty again; the sync after
+ * that covers them all. A crash meanwhile changes nothing, since no byte changes.
  *
  * Format: sqlite.org/walformat.html.
  */
@@ -92,9 +93,9 @@ const renew = (fd: number, frames: number): void => {
 };
 
 /**
- * Writes the first `frames` frames (all that the log's index knows) of the log at `path` anew, and syncs. Requires: nobody appends
- * meanwhile. Safe beside SQLite in one process: it keeps no locks on the log. Errors: FsError(EIO), also if a frame can't be read back
- * as it was written; then nothing is durable that was not before.
+ * Writes the first `frames` frames (all that the log's index knows) of the log at `path` anew, and syncs. Requires:
+ * nobody appends meanwhile. Safe beside SQLite in one process: it keeps no locks on the log. Errors: FsError(EIO), also
+ * if a frame can't be read back as it was written; then nothing is durable that was not before.
  */
 export function renewWalFile(path: string, frames: number): void {
   if (frames === 0) return;

@@ -1,9 +1,9 @@
 /**
- * Starts the writing of the WAL to the host's disk while more is still coming in, so that the next barrier does not find all of it
- * undone. Only a hint: what is durable is decided by the barrier's fsync alone.
+ * Starts the writing of the WAL to the host's disk while more is still coming in, so that the next barrier does not
+ * find all of it undone. Only a hint: what is durable is decided by the barrier's fsync alone.
  *
- * Uses a descriptor of its own on the -wal file. That is safe where one on the main file would not be: SQLite keeps its locks on the
- * main file and on -shm, none on -wal.
+ * Uses a descriptor of its own on the -wal file. That is safe where one on the main file would not be: SQLite keeps its
+ * locks on the main file and on -shm, none on -wal.
  */
 import { closeSync, openSync } from 'node:fs';
 import { onMacos } from '../base/macos/system.js';

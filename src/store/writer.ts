@@ -1,11 +1,12 @@
 /**
  * The one writing connection: commits transaction groups, checkpoints the WAL.
  *
- * Durability. Every commit changes the counters row (`commits` goes up by one), so every commit writes at least one WAL frame; a
- * barrier commits with synchronous=FULL, whose fsync of the WAL covers all frames before it. Other commits write without syncing.
+ * Durability. Every commit changes the counters row (`commits` goes up by one), so every commit writes at least one WAL
+ * frame; a barrier commits with synchronous=FULL, whose fsync of the WAL covers all frames before it. Other commits
+ * write without syncing.
  *
- * INVARIANT: after a failed write or sync the log is suspect: it is neither folded into the main file nor relied upon by a barrier before
- * it has been written anew (wal-renewal.ts).
+ * INVARIANT: after a failed write or sync the log is suspect: it is neither folded into the main file nor relied upon
+ * by a barrier before it has been written anew (wal-renewal.ts).
  */
 import type Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
@@ -94,11 +95,9 @@ export class StoreWriter {
 
   /**
    * Commits one group; `poolBytes` is the page pool that its frames refer to. With `barrier` it, and everything
-   * committed
-   * before it, is durable on return. On an error the group was rolled back (or, if only making it durable
-   * failed, is in the store
-   * but not promised): either way the same log may be committed again.
-   * Errors: FsError ENOSPC (disk full) or EIO, with the cause; InvariantError for a log that makes no sense.
+   * committed before it, is durable on return. On an error the group was rolled back (or, if only making it durable
+   * failed, is in the store but not promised): either way the same log may be committed again. Errors: FsError ENOSPC
+   * (disk full) or EIO, with the cause; InvariantError for a log that makes no sense.
    */
   commit(txg: number, log: ArrayBuffer, logBytes: number, poolBytes: Uint8Array, barrier: boolean): void {
     try {
@@ -121,8 +120,8 @@ export class StoreWriter {
   }
 
   /**
-   * Folds the WAL into the main file, syncing both. 'passive' takes what it can without waiting; 'restart' waits a moment for readers, so
-   * that the next commit begins the WAL anew; 'truncate' also empties its file. Errors: FsError.
+   * Folds the WAL into the main file, syncing both. 'passive' takes what it can without waiting; 'restart' waits a
+   * moment for readers, so that the next commit begins the WAL anew; 'truncate' also empties its file. Errors: FsError.
    */
   checkpoint(mode: CheckpointMode, busyMs = CHECKPOINT_BUSY_MS): CheckpointResult {
     this.#renewWal();
@@ -174,8 +173,8 @@ export class StoreWriter {
   }
 
   /**
-   * Gives up to `maxPages` free SQLite pages back to the host's filesystem: in a transaction that changes no contents; the file
-   * gets shorter at the next checkpoint. Errors: FsError.
+   * Gives up to `maxPages` free SQLite pages back to the host's filesystem: in a transaction that changes no contents;
+   * the file gets shorter at the next checkpoint. Errors: FsError.
    */
   releaseFreeSpace(maxPages: number): void {
     try {

@@ -32,9 +32,8 @@ export interface CloseRequest {
 export type SyncerRequest = CommitRequest | CloseRequest;
 
 /**
- * Syncer → dispatcher, followed by a write to the dispatcher's eventfd. A failed group (`errno` not 0) was
- * rolled back and is
- * *kept by the syncer*, which tries it again after a pause, answering again each time.
+ * Syncer → dispatcher, followed by a write to the dispatcher's eventfd. A failed group (`errno` not 0) was rolled back
+ * and is *kept by the syncer*, which tries it again after a pause, answering again each time.
  */
 export interface CommitReply {
   kind: 'committed';

@@ -122,8 +122,9 @@ export class SealedGroup {
 const ADDED_SLACK = 64;
 
 /**
- * Takes entries that the store has by now off the list of additions: all at once when nothing is dirty, else each time that they
- * are the larger part. A directory in which names are made all the time is never clean, and its list would grow for ever.
+ * Takes entries that the store has by now off the list of additions: all at once when nothing is dirty, else each time
+ * that they are the larger part. A directory in which names are made all the time is never clean, and its list would
+ * grow for ever.
  */
 const dropStored = (dvp: Vnode): void => {
   const { added, addedCookies } = dvp;

@@ -71,8 +71,9 @@ const take = (request: SyncerRequest): void => {
 };
 
 /**
- * After a barrier the next request often follows within microseconds (a database, one fsync after the other): looking out
- * for it a little spares both threads the sleep and the waking, which in a virtual machine cost more than the look-out.
+ * After a barrier the next request often follows within microseconds (a database, one fsync after the other): looking
+ * out for it a little spares both threads the sleep and the waking, which in a virtual machine cost more than the
+ * look-out.
  */
 const lookOut = (): void => {
   const untilMs = performance.now() + LOOK_OUT_MS;

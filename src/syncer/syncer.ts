@@ -1,12 +1,13 @@
 /**
- * The syncer: commits sealed groups in order, tries a failed one again, keeps the WAL short and gives freed space back. Owns the only
- * writing connection. Synchronous; whoever runs it (a worker thread, a test) calls it with one request after the other.
+ * The syncer: commits sealed groups in order, tries a failed one again, keeps the WAL short and gives freed space back.
+ * Owns the only writing connection. Synchronous; whoever runs it (a worker thread, a test) calls it with one request
+ * after the other.
  *
- * What bounds the WAL. Beyond `walHardBytes` (`walSoftBytes` when that costs nobody anything) it is folded in after a commit; then SQLite
- * begins it anew with the next commit, if no reader is in it. Readers that come and go are waited for a moment. One outside that holds
- * a read transaction keeps all that is committed meanwhile in the WAL, and SQLite knows no way round it: at `walMaxBytes` the dispatcher
- * is told to take nothing new ({@link LogState.held}) until that reader has gone. What it has taken before is committed all the
- * same, so that barriers and an unmount end.
+ * What bounds the WAL. Beyond `walHardBytes` (`walSoftBytes` when that costs nobody anything) it is folded in after a
+ * commit; then SQLite begins it anew with the next commit, if no reader is in it. Readers that come and go are waited
+ * for a moment. One outside that holds a read transaction keeps all that is committed meanwhile in the WAL, and SQLite
+ * knows no way round it: at `walMaxBytes` the dispatcher is told to take nothing new ({@link LogState.held}) until that
+ * reader has gone. What it has taken before is committed all the same, so that barriers and an unmount end.
  */
 import { FsError } from '../base/errno.js';
 import { StoreWriter } from '../store/writer.js';
@@ -16,8 +17,9 @@ import type { CommitReply, CommitRequest } from './messages.js';
 
 export interface SyncerLimits {
   /**
-   * A WAL longer than this is folded in when there is nothing else to do, or while small barriers follow one another: then it is
-   * written over in place again and again, which costs the host far less for each fsync than a file that grows.
+   * A WAL longer than this is folded in when there is nothing else to do, or while small barriers follow one another:
+   * then it is written over in place again and again, which costs the host far less for each fsync than a file that
+   * grows.
    */
   walSoftBytes: number;
   /** One longer than this is folded in at once. In between, bulk data is written once only while it streams in. */

@@ -5,8 +5,8 @@
  *   sealed  with the syncer, its pages immutable               at most one
  *   committed / durable                                        numbers only
  *
- * Every change belongs to the group that was open when it was made, whole: an operation calls {@link admit} before its first side
- * effect and never waits after it. So any committed state is that after some prefix of the operations.
+ * Every change belongs to the group that was open when it was made, whole: an operation calls {@link admit} before its
+ * first side effect and never waits after it. So any committed state is that after some prefix of the operations.
  *
  * INVARIANT: a vnode with a dirty attribute, name or buf is on the open group's list, which holds it once.
  * INVARIANT: durable <= committed < open; committed = open - 1, or open - 2 while a group is sealed.
@@ -154,8 +154,8 @@ export class Txgs implements RoomTaker {
   }
 
   /**
-   * To be called by every changing operation before its first side effect, with the frames it will need at most. Makes that many
-   * frames free. Throws WouldBlock when write-back must catch up first, FsError when commits are failing.
+   * To be called by every changing operation before its first side effect, with the frames it will need at most. Makes
+   * that many frames free. Throws WouldBlock when write-back must catch up first, FsError when commits are failing.
    */
   admit(pages: number): void {
     if (this.failing !== undefined) throw new FsError(this.failing.errno, 'write-back');
@@ -424,8 +424,8 @@ export class Txgs implements RoomTaker {
   }
 
   /**
-   * The mount ends without what is not committed: barriers fail, nothing is dirty or held any more. Requires that the syncer has
-   * ended: the frames of a sealed group are free from now on.
+   * The mount ends without what is not committed: barriers fail, nothing is dirty or held any more. Requires that the
+   * syncer has ended: the frames of a sealed group are free from now on.
    */
   abandon(): void {
     this.#room.remove(this, this.#clock.monotonicMs());

@@ -1,8 +1,8 @@
 /**
  * The room for changes that are not written back yet, shared by the transaction groups of all mounts of a daemon.
  *
- * A mount that takes no more than its share of it is never held back by the others: a store that fails, or a slow one, may
- * keep its own share for as long as it likes.
+ * A mount that takes no more than its share of it is never held back by the others: a store that fails, or a slow one,
+ * may keep its own share for as long as it likes.
  */
 import { Wakeup } from '../base/wait.js';
 

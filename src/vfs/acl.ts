@@ -1,9 +1,7 @@
 /**
  * POSIX ACLs as the kernel stores them in xattrs (include/uapi/linux/posix_acl_xattr.h, version 2): checks,
- * inheritance, and
- * their tie to the mode bits. With FUSE_POSIX_ACL the kernel checks access by these, the filesystem keeps them
- * consistent.
- * Follows fs/posix_acl.c (posix_acl_create, posix_acl_chmod, posix_acl_update_mode) and acl(5).
+ * inheritance, and their tie to the mode bits. With FUSE_POSIX_ACL the kernel checks access by these, the filesystem
+ * keeps them consistent. Follows fs/posix_acl.c (posix_acl_create, posix_acl_chmod, posix_acl_update_mode) and acl(5).
  */
 import { fsError } from '../base/errno.js';
 import { byteName } from '../base/ids.js';

@@ -74,8 +74,8 @@ const apply = (fs: FsState, vp: Vnode, changes: SetAttributes): void => {
 };
 
 /**
- * A time beyond what the store can hold becomes the nearest that it can, as timestamp_truncate does (fs/inode.c). Stored as it came it
- * would be refused by SQLite, and its whole group with it, again and again.
+ * A time beyond what the store can hold becomes the nearest that it can, as timestamp_truncate does (fs/inode.c).
+ * Stored as it came it would be refused by SQLite, and its whole group with it, again and again.
  */
 const SEC_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -97,9 +97,8 @@ const chmod = (fs: FsState, vp: Vnode, mode: number): void => {
 };
 
 /**
- * Clears set-user-id, set-group-id of a group-executable file, and the file capabilities: after a write,
- * truncate or chown. What FUSE_HANDLE_KILLPRIV_V2
- * asks of the filesystem (fs/attr.c: setattr_should_drop_suidgid).
+ * Clears set-user-id, set-group-id of a group-executable file, and the file capabilities: after a write, truncate or
+ * chown. What FUSE_HANDLE_KILLPRIV_V2 asks of the filesystem (fs/attr.c: setattr_should_drop_suidgid).
  */
 export const killPrivileges = (fs: FsState, vp: Vnode): void => {
   let mode = vp.mode & ~S_ISUID;

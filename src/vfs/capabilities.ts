@@ -1,11 +1,11 @@
 /**
- * What a transport can carry between the kernel and the core. Each transport declares its own; the vfs, the status and the tests
- * ask these, never a transport's name.
+ * What a transport can carry between the kernel and the core. Each transport declares its own; the vfs, the status and
+ * the tests ask these, never a transport's name.
  */
 export interface TransportCapabilities {
   /**
-   * Who owns a new file: the `caller`, who is known; the `mounter`, since nobody else may come; or, callers being unknown and
-   * various, the owner of the `directory` in which it is made.
+   * Who owns a new file: the `caller`, who is known; the `mounter`, since nobody else may come; or, callers being
+   * unknown and various, the owner of the `directory` in which it is made.
    */
   readonly newFileOwner: 'caller' | 'mounter' | 'directory';
   /** The smallest step in which times are told and shown, in nanoseconds. */

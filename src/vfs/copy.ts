@@ -2,12 +2,13 @@
  * copy_file_range(2): shares whole chunks, copies what is left.
  *
  * A chunk can be shared if source and target lie alike within it, it is copied wholly (or to the end of a file that the
- * target doesn't reach beyond), and its bytes are in the store: nothing of it dirty or on its way. So a long copy of a file
- * that has just been written first waits for its group to be committed, once a call; a short one is copied in memory.
+ * target doesn't reach beyond), and its bytes are in the store: nothing of it dirty or on its way. So a long copy of a
+ * file that has just been written first waits for its group to be committed, once a call; a short one is copied in
+ * memory.
  *
  * A clone is logged as "chunk n of the target is chunk row r": see TxgOps.cloneChunk. Until the group is committed the
- * target's buf says where the bytes are (Buf.source); writes to either file go on as ever, since the writer never changes
- * a shared row.
+ * target's buf says where the bytes are (Buf.source); writes to either file go on as ever, since the writer never
+ * changes a shared row.
  */
 import type { Fh } from '../base/ids.js';
 import { fsError } from '../base/errno.js';

@@ -1,6 +1,6 @@
 /**
- * Puts one mount together: transaction groups and filesystem over one store, on the caches that all mounts share. Knows no
- * thread and no transport: whoever runs it provides the syncer's port and calls {@link Core.poll} when
+ * Puts one mount together: transaction groups and filesystem over one store, on the caches that all mounts share. Knows
+ * no thread and no transport: whoever runs it provides the syncer's port and calls {@link Core.poll} when
  * {@link Core.deadlineMs} has come.
  */
 import { TxgEncoder } from '../store/txg-log.js';
@@ -81,8 +81,9 @@ export class Core {
   }
 
   /**
-   * Takes the mount out of the shared caches: what is dirty is given up, every vnode goes, every page frame is free again.
-   * Requires that the syncer has ended (it reads the frames of a sealed group), and that no request is in progress.
+   * Takes the mount out of the shared caches: what is dirty is given up, every vnode goes, every page frame is free
+   * again. Requires that the syncer has ended (it reads the frames of a sealed group), and that no request is in
+   * progress.
    */
   drop(): void {
     this.fs.discard(() => this.txgs.abandon());

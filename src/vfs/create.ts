@@ -28,8 +28,8 @@ interface NewInode {
 }
 
 /**
- * A new inode without a name, referenced, its row dirty. Owner, group and mode follow open(2) and
- * inode_init_owner (fs/inode.c): a set-group-id directory passes on its group, and to directories the bit too. Where the transport
+ * A new inode without a name, referenced, its row dirty. Owner, group and mode follow open(2) and inode_init_owner
+ * (fs/inode.c): a set-group-id directory passes on its group, and to directories the bit too. Where the transport
  * doesn't say who asks, the file is the directory's owner's.
  */
 const newInode = (fs: FsState, caller: Caller, dvp: Vnode, wanted: NewInode): Vnode => {

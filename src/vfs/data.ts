@@ -86,9 +86,8 @@ export const framesFor = (offset: number, length: number): number =>
   length === 0 ? 0 : Math.floor((offset + length - 1) / PAGE_BYTES) - Math.floor(offset / PAGE_BYTES) + 1;
 
 /**
- * Checks that [offset, offset + length) may be written: EFBIG past the largest file, ENOSPC past the quota.
- * Makes no change. Returns the pages by which
- * allocation will grow.
+ * Checks that [offset, offset + length) may be written: EFBIG past the largest file, ENOSPC past the quota. Makes no
+ * change. Returns the pages by which allocation will grow.
  */
 export const checkGrowth = (fs: FsState, vp: Vnode, offset: number, length: number): number => {
   if (offset + length > FILE_SIZE_MAX) throw fsError('EFBIG');

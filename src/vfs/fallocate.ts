@@ -1,9 +1,9 @@
 /**
- * fallocate(2): preallocation, punched holes, zeroed ranges. The kernel passes on KEEP_SIZE, PUNCH_HOLE and ZERO_RANGE only
- * (fuse_file_fallocate, fs/fuse/file.c); COLLAPSE_RANGE and INSERT_RANGE are EOPNOTSUPP before we hear of them.
+ * fallocate(2): preallocation, punched holes, zeroed ranges. The kernel passes on KEEP_SIZE, PUNCH_HOLE and ZERO_RANGE
+ * only (fuse_file_fallocate, fs/fuse/file.c); COLLAPSE_RANGE and INSERT_RANGE are EOPNOTSUPP before we hear of them.
  *
- * Preallocating charges pages to the file, as its own extent of each chunk: what is written there later can't run into the
- * size limit. It takes no room in the store's file, so the host's disk can still be full by then.
+ * Preallocating charges pages to the file, as its own extent of each chunk: what is written there later can't run into
+ * the size limit. It takes no room in the store's file, so the host's disk can still be full by then.
  */
 import { fsError } from '../base/errno.js';
 import type { Fh } from '../base/ids.js';

@@ -108,8 +108,8 @@ export class FileSystem implements api.Vfs {
   }
 
   /**
-   * Read-only, or not, from now on. Making it read-only: `done` hears when everything is committed; EBUSY if a file is open for
-   * writing, with nothing changed. (mount_update with MNT_RDONLY, sys/kern/vfs_syscalls.c)
+   * Read-only, or not, from now on. Making it read-only: `done` hears when everything is committed; EBUSY if a file is
+   * open for writing, with nothing changed. (mount_update with MNT_RDONLY, sys/kern/vfs_syscalls.c)
    */
   setReadOnly(readOnly: boolean, done: api.Done): void {
     const { mount, state } = this;
@@ -346,9 +346,8 @@ export class FileSystem implements api.Vfs {
   }
 
   /**
-   * Everything that leads to the inode is in the group in which it last changed, or an earlier one. One loaded
-   * since then
-   * remembers no group: the last committed one covers it. A failed write-back is reported once a handle, as
+   * Everything that leads to the inode is in the group in which it last changed, or an earlier one. One loaded since
+   * then remembers no group: the last committed one covers it. A failed write-back is reported once a handle, as
    * errseq_check_and_advance. Holds the mount busy until it is done.
    */
   fsync(ino: Ino, fh: Fh | undefined, _dataOnly: boolean, done: api.Done): void {

@@ -1,7 +1,8 @@
 /**
  * Inode flags (chattr(1), FS_IOC_SETFLAGS) and what immutable and append-only forbid. The kernel checks who may set
- * them (fileattr_set_prepare, fs/file_attr.c), but doesn't know that a FUSE inode has them: so every check of IS_IMMUTABLE
- * and IS_APPEND that fs/namei.c, fs/attr.c, fs/open.c and fs/xattr.c make is made here, with their errno, EPERM.
+ * them (fileattr_set_prepare, fs/file_attr.c), but doesn't know that a FUSE inode has them: so every check of
+ * IS_IMMUTABLE and IS_APPEND that fs/namei.c, fs/attr.c, fs/open.c and fs/xattr.c make is made here, with their errno,
+ * EPERM.
  *
  * What remains the kernel's: access(2) knows nothing of it. Data that a program wrote before the flag was set may still
  * be in the kernel's cache, so write-back is never refused: a descriptor open for writing goes on until it is closed.
@@ -56,8 +57,8 @@ export const requireWriteAt = (vp: Vnode, offset: number): void => {
 };
 
 /**
- * may_setattr, do_truncate. mtime and ctime without an atime is also how the kernel sends the times of data it wrote back
- * (fuse_flush_times), so that is let through; and under the write-back cache it sends "now" for the atime only.
+ * may_setattr, do_truncate. mtime and ctime without an atime is also how the kernel sends the times of data it wrote
+ * back (fuse_flush_times), so that is let through; and under the write-back cache it sends "now" for the atime only.
  */
 export const requireSettable = (vp: Vnode, changes: SetAttributes): void => {
   if (!isFixed(vp)) return;

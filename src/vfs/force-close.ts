@@ -1,6 +1,7 @@
 /**
- * Force-closing files while the kernel still has the mount: the middle step of an unmount, between the kernel's write-back and the
- * detaching. Operations that come meanwhile wait (MNTK_UNMOUNT); then they go on, or end with the mount.
+ * Force-closing files while the kernel still has the mount: the middle step of an unmount, between the kernel's
+ * write-back and the detaching. Operations that come meanwhile wait (MNTK_UNMOUNT); then they go on, or end with the
+ * mount.
  *
  *   writers  what is open for writing or unlinked (WRITECLOSE); the mount is read-only from then on. Refused, with nothing
  *            changed, if the changes so far can't be committed.

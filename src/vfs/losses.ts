@@ -1,7 +1,7 @@
 /**
- * What an unmount saved and what it didn't, by file: for its report. Contents that the kernel wrote back and we refused are
- * lost the moment we refuse them, since the kernel doesn't try again (filemap_check_errors, mm/filemap.c): the process that
- * wrote them hears of it at its next fsync or close, if it still lives.
+ * What an unmount saved and what it didn't, by file: for its report. Contents that the kernel wrote back and we refused
+ * are lost the moment we refuse them, since the kernel doesn't try again (filemap_check_errors, mm/filemap.c): the
+ * process that wrote them hears of it at its next fsync or close, if it still lives.
  */
 import { errnoName } from '../base/errno.js';
 import type { Ino } from '../base/ids.js';

@@ -32,9 +32,8 @@ export const requireName = (fs: FsState, dvp: Vnode, name: ByteName): NameEntry 
 };
 
 /**
- * Makes `name` in `dvp` lead to `ino`. A new name gets the directory's next cookie; a replaced one keeps its
- * cookie, so that a
- * listing in progress shows the name once. The directory's times change too.
+ * Makes `name` in `dvp` lead to `ino`. A new name gets the directory's next cookie; a replaced one keeps its cookie, so
+ * that a listing in progress shows the name once. The directory's times change too.
  */
 export const setName = (fs: FsState, dvp: Vnode, name: ByteName, ino: Ino, mode: number): void => {
   const type = mode >>> 12;

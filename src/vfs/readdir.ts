@@ -1,9 +1,8 @@
 /**
  * Directory listing: the store's rows in cookie order, merged with the names that are not in the store yet.
  *
- * A cookie names the entry it was given with: listing goes on after it, whatever was added or removed
- * meanwhile. So an entry that exists
- * throughout is listed exactly once (POSIX readdir). Cookies 1 and 2 are `.` and `..`.
+ * A cookie names the entry it was given with: listing goes on after it, whatever was added or removed meanwhile. So an
+ * entry that exists throughout is listed exactly once (POSIX readdir). Cookies 1 and 2 are `.` and `..`.
  */
 import { asIno, byteName, type ByteName, type Ino } from '../base/ids.js';
 import { isFsError } from '../base/errno.js';

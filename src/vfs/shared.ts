@@ -1,6 +1,7 @@
 /**
- * What the mounts of one daemon share: the page pool, the vnode cache with its budgets, the recycler, and the room for changes
- * that are not written back yet. Made once; each mount's {@link Core} is put on top. All of it lives on one thread.
+ * What the mounts of one daemon share: the page pool, the vnode cache with its budgets, the recycler, and the room for
+ * changes that are not written back yet. Made once; each mount's {@link Core} is put on top. All of it lives on one
+ * thread.
  */
 import type { Clock } from '../base/clock.js';
 import { WriteRoom } from '../syncer/write-room.js';

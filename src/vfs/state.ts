@@ -1,9 +1,8 @@
 /**
  * What the operation families share: the state of one mounted store, and the small steps that all of them take.
  *
- * Every changing operation follows one order: references (vget), checks, `txgs.admit` (may throw WouldBlock),
- * then changes, which may not
- * fail. So an operation is in one transaction group wholly, or has not happened.
+ * Every changing operation follows one order: references (vget), checks, `txgs.admit` (may throw WouldBlock), then
+ * changes, which may not fail. So an operation is in one transaction group wholly, or has not happened.
  */
 import { RefusedWrites } from './losses.js';
 import type { Clock } from '../base/clock.js';

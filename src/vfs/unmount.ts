@@ -32,8 +32,8 @@ export class Unmount {
   }
 
   /**
-   * From now on operations wait (and end with ENOENT), unless {@link unmountRefused} is called. Throws EBUSY if an unmount runs
-   * already.
+   * From now on operations wait (and end with ENOENT), unless {@link unmountRefused} is called. Throws EBUSY if an
+   * unmount runs already.
    */
   begin(): void {
     this.#fs.vnodes.mountlist.mountlistInterlock(unmountBegin, this.#fs.mp);
@@ -55,8 +55,8 @@ export class Unmount {
   }
 
   /**
-   * After {@link begin} and {@link forgetAll}. `done` is called once; with an error: then call this again when the store works.
-   * While {@link flushing}, {@link flushSlice} must be called.
+   * After {@link begin} and {@link forgetAll}. `done` is called once; with an error: then call this again when the
+   * store works. While {@link flushing}, {@link flushSlice} must be called.
    */
   finish(done: UnmountDone): void {
     const { mp, vnodes } = this.#fs;
@@ -98,8 +98,8 @@ export class Unmount {
   }
 
   /**
-   * The end of a mount that can't be synced, or was never listed: every vnode and page goes, whatever was dirty. `abandon`
-   * gives up the transaction groups. Does nothing after {@link finish} has done its work.
+   * The end of a mount that can't be synced, or was never listed: every vnode and page goes, whatever was dirty.
+   * `abandon` gives up the transaction groups. Does nothing after {@link finish} has done its work.
    */
   discard(abandon: () => void): void {
     const { mp } = this.#fs;

@@ -1,12 +1,10 @@
 /**
  * The buffer cache: which chunk pages of which files are resident, within the page pool's budget.
  *
- * Clean bufs wait for eviction on two LRU lists. A buf enters the *cold* one; used again after {@link
- * REUSE_DISTANCE} other
- * bufs have come in (so not merely the next request of the same sequential read), it moves to the *hot* one. Eviction
- * takes cold bufs first while they hold more than a quarter of the clean bufs: a file read once passes through
- * without
- * pushing out what is read often (the idea of 2Q, Johnson and Shasha 1994).
+ * Clean bufs wait for eviction on two LRU lists. A buf enters the *cold* one; used again after {@link REUSE_DISTANCE}
+ * other bufs have come in (so not merely the next request of the same sequential read), it moves to the *hot* one.
+ * Eviction takes cold bufs first while they hold more than a quarter of the clean bufs: a file read once passes through
+ * without pushing out what is read often (the idea of 2Q, Johnson and Shasha 1994).
  *
  * INVARIANT: dirtyPages = number of frames that can't be evicted: dirty, sealed, or superseded and still in a
  * sealed group.
@@ -83,9 +81,8 @@ export class BufCache {
   }
 
   /**
-   * Makes at least `pages` frames free, evicting clean bufs that this request does not use. Returns false,
-   * having evicted
-   * what could be, when dirty pages stand in the way.
+   * Makes at least `pages` frames free, evicting clean bufs that this request does not use. Returns false, having
+   * evicted what could be, when dirty pages stand in the way.
    */
   reserve(pages: number): boolean {
     while (this.pool.freeCount < pages) {

@@ -13,8 +13,8 @@
  * (`rowTxg`): only the buf knows its extent and where its bytes are, so the buf stays resident till then.
  *
  * INVARIANT: a buf is on an LRU list if and only if it is not pinned (no dirty page, no sealed one, no row on its way).
- * INVARIANT: a vnode with a dirty buf is on the open group's list, one with a sealed buf on the sealed group's, one with
- * a row on its way on that group's: those hold it.
+ * INVARIANT: a vnode with a dirty buf is on the open group's list, one with a sealed buf on the sealed group's, one
+ * with a row on its way on that group's: those hold it.
  */
 import type { LruNode } from './lru.js';
 import type { Vnode } from './vnode.js';
@@ -34,8 +34,8 @@ export class Buf implements LruNode<Buf> {
    */
   extent: number;
   /**
-   * Of that, what the store has or is on its way to it by a log: without the pages dirty in the open group. When those are
-   * cut off again before they are sealed, the store never hears of them, and the extent falls back to this.
+   * Of that, what the store has or is on its way to it by a log: without the pages dirty in the open group. When those
+   * are cut off again before they are sealed, the store never hears of them, and the extent falls back to this.
    */
   rowExtent: number;
   /** The group that brings this chunk's row to the store, while it is not committed; else 0. */

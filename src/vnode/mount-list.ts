@@ -1,6 +1,6 @@
 /**
- * The mount list of a daemon, after sys/kern/vfs_mount.c (mountlist_*, vfs_getvfs). It is the mount table: the recycler,
- * status and sync find the mounts through it.
+ * The mount list of a daemon, after sys/kern/vfs_mount.c (mountlist_*, vfs_getvfs). It is the mount table: the
+ * recycler, status and sync find the mounts through it.
  *
  * INVARIANT: mounts on the list are in `#byFsid` under their fsid, and nowhere else.
  */
@@ -68,9 +68,9 @@ export class MountList {
   }
 
   /**
-   * Takes a mount off the list for good: a scan standing on it steps on, and gives its hold back; who sleeps for the end
-   * of its unmount is woken and gets ENOENT. Requires that nobody else holds it busy. (mountlist_remove, and the wakeup
-   * at the end of dounmount)
+   * Takes a mount off the list for good: a scan standing on it steps on, and gives its hold back; who sleeps for the
+   * end of its unmount is woken and gets ENOENT. Requires that nobody else holds it busy. (mountlist_remove, and the
+   * wakeup at the end of dounmount)
    */
   mountlistRemove(mp: Mount): void {
     assert(mp.listed, 'mountlistRemove: not there');

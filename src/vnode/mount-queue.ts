@@ -79,9 +79,9 @@ export type VnodeScanFn = (mp: Mount, vp: Vnode) => number;
  * Scans the vnodes of a mount. Tolerates that any vnode, the current one too, is removed or moved meanwhile, by the
  * functions or between two slices.
  *
- * fastFn is called without a lock: < 0 skips to the next vnode, > 0 ends the scan with that value. slowFn is called with
- * the vnode locked as `flags` say (VMSC_*), if the vnode still is where the scan stands and is not VNON; non-zero ends
- * the scan with that value. Returns the value that ended it, or 0.
+ * fastFn is called without a lock: < 0 skips to the next vnode, > 0 ends the scan with that value. slowFn is called
+ * with the vnode locked as `flags` say (VMSC_*), if the vnode still is where the scan stands and is not VNON; non-zero
+ * ends the scan with that value. Returns the value that ended it, or 0.
  *
  * The kernel sleeps a tick every 10,000 vnodes. This form yields there: the caller goes on (next) when it likes, or
  * gives up (return). The place is kept in the mount's list of scans. (vmntvnodescan)

@@ -156,8 +156,8 @@ export const vfsUnbusy = (mp: Mount): void => {
 };
 
 /**
- * Marks the start of an unmount: from now on nobody gets the mount busy. EBUSY if one runs already. To be called through
- * {@link MountList.mountlistInterlock}. What is busy now must be waited for: {@link Mount.drained}.
+ * Marks the start of an unmount: from now on nobody gets the mount busy. EBUSY if one runs already. To be called
+ * through {@link MountList.mountlistInterlock}. What is busy now must be waited for: {@link Mount.drained}.
  * (dounmount_interlock, sys/kern/vfs_syscalls.c)
  */
 export const unmountBegin = (mp: Mount): void => {

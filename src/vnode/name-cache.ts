@@ -1,17 +1,15 @@
 /**
  * The name cache: (directory, name) → ino, positive and negative; after DragonFly's vfs_cache.c in purpose.
  *
- * It is also the overlay of directory entries that are not in the store yet: an entry changed in the open or
- * the sealed
+ * It is also the overlay of directory entries that are not in the store yet: an entry changed in the open or the sealed
  * transaction group is *dirty* and stays until its commit; a clean one is on the LRU and may go at any time.
  *
  * INVARIANT: an entry is on the LRU if and only if it is clean (dirtyTxg = 0).
  * INVARIANT: dvp.dirtyNames counts its dirty entries; while it is not 0 the directory is held (vhold) once.
  * INVARIANT: dvp.namesComplete implies that a name without an entry in dvp.names doesn't exist.
  *
- * `dvp.added` lists entries that were added since the last clean state, by ascending cookie, for readdir's
- * merge. A slot is
- * stale when its entry has been removed, or removed and added again (then entry.cookie differs from the slot's
+ * `dvp.added` lists entries that were added since the last clean state, by ascending cookie, for readdir's merge. A
+ * slot is stale when its entry has been removed, or removed and added again (then entry.cookie differs from the slot's
  * cookie).
  */
 import type { ByteName, Ino } from '../base/ids.js';

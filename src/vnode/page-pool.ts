@@ -1,11 +1,9 @@
 /**
- * The page pool: `pagesMax` frames of 4 KiB in one SharedArrayBuffer, so that the syncer reads what the
- * dispatcher wrote
- * without a copy. The operating system backs a frame with memory only once it has been written.
+ * The page pool: `pagesMax` frames of 4 KiB in one SharedArrayBuffer, so that the syncer reads what the dispatcher
+ * wrote without a copy. The operating system backs a frame with memory only once it has been written.
  *
- * Free frames form a stack. Whoever frees a run frees it from its end, so the next allocation pops ascending
- * numbers and
- * neighbours in a file tend to be neighbours in memory: copies and iovecs then merge.
+ * Free frames form a stack. Whoever frees a run frees it from its end, so the next allocation pops ascending numbers
+ * and neighbours in a file tend to be neighbours in memory: copies and iovecs then merge.
  *
  * INVARIANT: every frame is either on the free stack or owned by exactly one buf page or one sealed group's record.
  */

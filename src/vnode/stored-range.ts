@@ -1,11 +1,9 @@
 /**
- * What of a file's stored data still counts. A truncate or a punched hole is applied to the store only when its
- * group commits; until
- * the dispatcher has heard of the commit, what the store shows must be cut by hand.
+ * What of a file's stored data still counts. A truncate or a punched hole is applied to the store only when its group
+ * commits; until the dispatcher has heard of the commit, what the store shows must be cut by hand.
  *
- * Kept for the open and the sealed group apart: once the sealed group has committed, data beyond *its* cut may
- * have been
- * written by that same group, and must not be hidden by a cut that no longer is pending.
+ * Kept for the open and the sealed group apart: once the sealed group has committed, data beyond *its* cut may have
+ * been written by that same group, and must not be hidden by a cut that no longer is pending.
  */
 import type { Vnode } from './vnode.js';
 
@@ -23,9 +21,8 @@ export const isDropped = (vp: Vnode, index: number): boolean =>
   within(vp.dropsOpen, index) || within(vp.dropsSealed, index);
 
 /**
- * Calls `visit(from, to)` for the maximal ranges of chunk indices within [from, to) that neither `resident`
- * names (ascending)
- * nor a pending drop covers.
+ * Calls `visit(from, to)` for the maximal ranges of chunk indices within [from, to) that neither `resident` names
+ * (ascending) nor a pending drop covers.
  */
 export const storedGaps = (
   vp: Vnode,

@@ -1,10 +1,10 @@
 /**
- * The bound on what vnodes keep besides pages and names: extended attributes and symlink targets. Each may have 64 KiB, so
- * without a bound of their own as many as `vnodesMax` allows would take gigabytes.
+ * The bound on what vnodes keep besides pages and names: extended attributes and symlink targets. Each may have 64 KiB,
+ * so without a bound of their own as many as `vnodesMax` allows would take gigabytes.
  *
- * The values lie in the vnode (`xattrs`, `linkTarget`), where whoever wants them finds them or loads them again. This is the
- * list of who has some, the longest unused first. Values that the store doesn't have yet stay (`valuesTxg`); how much that can be
- * is bounded by the volume of the transaction groups' logs.
+ * The values lie in the vnode (`xattrs`, `linkTarget`), where whoever wants them finds them or loads them again. This
+ * is the list of who has some, the longest unused first. Values that the store doesn't have yet stay (`valuesTxg`); how
+ * much that can be is bounded by the volume of the transaction groups' logs.
  *
  * INVARIANT: `bytes` is the sum of {@link valueBytes} over the vnodes listed; one that has values is listed.
  */

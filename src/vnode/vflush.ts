@@ -1,6 +1,6 @@
 /**
- * vflush: takes the vnodes of a mount away, before it is unmounted, made read-only, or cut off. After sys/kern/vfs_mount.c
- * (vflush, vflush_scan).
+ * vflush: takes the vnodes of a mount away, before it is unmounted, made read-only, or cut off. After
+ * sys/kern/vfs_mount.c (vflush, vflush_scan).
  *
  * Where a user-space daemon must differ:
  *  - vgone can't write: the changes of a vnode belong to a transaction group. So the caller syncs first (as dounmount

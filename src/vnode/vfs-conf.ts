@@ -31,8 +31,8 @@ export class VfsConfList {
 
 /**
  * Allocates a mount of the filesystem type `fstypename` for the device (here: store) `devname`. It starts read-only and
- * is returned *busy*: the caller sets it up, clears MNT_RDONLY if it may be written, inserts it into the mount list, and
- * calls vfsUnbusy; or gives it back by {@link mountFree}. Throws ENODEV for an unknown type. (vfs_rootmountalloc)
+ * is returned *busy*: the caller sets it up, clears MNT_RDONLY if it may be written, inserts it into the mount list,
+ * and calls vfsUnbusy; or gives it back by {@link mountFree}. Throws ENODEV for an unknown type. (vfs_rootmountalloc)
  */
 export const vfsRootmountalloc = (
   vnodes: VnodeCache,

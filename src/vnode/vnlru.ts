@@ -25,8 +25,9 @@ import type { VnodeCache } from './vnode-cache.js';
 import { VFlag, VType, type Vnode } from './vnode.js';
 
 /**
- * A slice ends after this many vnodes of each mount have been looked at, or when this much time has passed. To pass a vnode over
- * takes some 20 ns, so the clock is asked only after each that is freed: what that takes depends on its pages and names.
+ * A slice ends after this many vnodes of each mount have been looked at, or when this much time has passed. To pass a
+ * vnode over takes some 20 ns, so the clock is asked only after each that is freed: what that takes depends on its
+ * pages and names.
  */
 const SLICE_VNODES = 1000;
 const SLICE_MS = 1;
@@ -131,9 +132,9 @@ export class Vnlru {
   }
 
   /**
-   * An allocation has outrun the recycler: slices run until there is room, or a round has shown that there is nothing to
-   * free (all are open, or on their way to the store: then transaction groups hold back whoever makes more). The kernel
-   * sleeps here, a second at most, and then allocates too. (vnlru_proc_wait)
+   * An allocation has outrun the recycler: slices run until there is room, or a round has shown that there is nothing
+   * to free (all are open, or on their way to the store: then transaction groups hold back whoever makes more). The
+   * kernel sleeps here, a second at most, and then allocates too. (vnlru_proc_wait)
    */
   vnlruProcWait(): void {
     this.waits++;

@@ -72,9 +72,9 @@ export class VnodeCache {
   }
 
   /**
-   * Allocates a vnode: referenced, exclusively locked (VX), on the mount's queue but invisible (VNON).
-   * The caller fills it and calls {@link vxUnlock} (which leaves the reference to it). May free other vnodes, none of them
-   * referenced or held. (getnewvnode)
+   * Allocates a vnode: referenced, exclusively locked (VX), on the mount's queue but invisible (VNON). The caller fills
+   * it and calls {@link vxUnlock} (which leaves the reference to it). May free other vnodes, none of them referenced or
+   * held. (getnewvnode)
    */
   getnewvnode(mp: Mount, ino: Ino): Vnode {
     if (this.count >= this.max) this.onFull();
@@ -188,9 +188,9 @@ export class VnodeCache {
   }
 
   /**
-   * Removes an unlinked vnode that nobody refers to any more. (VOP_INACTIVE) Where a reclaim has lost the kernel's count
-   * it waits for the FORGET: whoever unlinks a name has looked it up, and the kernel still has changed times to send
-   * (fs/fuse/dir.c, fuse_entry_unlinked), whose refusal a later syncfs(2) would report.
+   * Removes an unlinked vnode that nobody refers to any more. (VOP_INACTIVE) Where a reclaim has lost the kernel's
+   * count it waits for the FORGET: whoever unlinks a name has looked it up, and the kernel still has changed times to
+   * send (fs/fuse/dir.c, fuse_entry_unlinked), whose refusal a later syncfs(2) would report.
    */
   maybeInactive(vp: Vnode): void {
     if (vp.useCount !== 0 || vp.lookupCount !== 0 || vp.nlink !== 0 || vp.removed) return;
@@ -200,12 +200,10 @@ export class VnodeCache {
   }
 
   /**
-   * FORGET: the kernel gave back `count` lookups. It forgets an inode wholly, with its whole count at once, so
-   * after a
-   * reclaim lost our count, a FORGET of at least what we counted since says that nothing is remembered any
-   * more. (A LOOKUP answered just
-   * before and still on its way to the kernel could be forgotten too early by that; then a later use of the
-   * removed file gets ESTALE.)
+   * FORGET: the kernel gave back `count` lookups. It forgets an inode wholly, with its whole count at once, so after a
+   * reclaim lost our count, a FORGET of at least what we counted since says that nothing is remembered any more. (A
+   * LOOKUP answered just before and still on its way to the kernel could be forgotten too early by that; then a later
+   * use of the removed file gets ESTALE.)
    */
   forget(vp: Vnode, count: number): void {
     if (vp.lookupCountLost && count >= vp.lookupCount) {
@@ -234,8 +232,8 @@ export class VnodeCache {
 
   /**
    * Dissociates `vp` from its ino: drops its bufs and names, takes it off table and queue. Requires no hold; the store
-   * must have all it needs. While references remain (force-close) it stays, VRECLAIMED, on the queue of the dummy mount.
-   * (vgone_vxlocked, and what vflush_scan does after it)
+   * must have all it needs. While references remain (force-close) it stays, VRECLAIMED, on the queue of the dummy
+   * mount. (vgone_vxlocked, and what vflush_scan does after it)
    */
   vgone(vp: Vnode): void {
     assert((vp.flag & VFlag.VRECLAIMED) === 0, 'vgone: twice');

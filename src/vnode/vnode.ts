@@ -14,8 +14,8 @@
  * INVARIANT: no count is negative.
  * INVARIANT: VRECLAIMED implies no bufs, no names, in no table; one that still has references (force-close: the handles
  *            are dead) is on the queue of the dummy mount, others on none.
- * INVARIANT: a linked vnode may be reclaimed with lookupCount > 0 (the nodeid loads again); an unlinked one
  * (nlink = 0) is
+ * INVARIANT: a linked vnode may be reclaimed with lookupCount > 0 (the nodeid loads again); an unlinked one
  *            removed from the store when useCount and lookupCount are both 0, and is not reclaimed before.
  * INVARIANT: holdCount > 0 implies not reclaimed.
  */

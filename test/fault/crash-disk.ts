@@ -1,9 +1,11 @@
 /**
- * The medium as a trace leaves it: what is durable at each moment, what is still on its way, and what a crash could make of that.
+ * The medium as a trace leaves it: what is durable at each moment, what is still on its way, and what a crash could
+ * make of that.
  *
- * A write or truncation is durable once its file was synced, a name once the directory was. Of everything else a power cut keeps any
- * part: each operation whole, torn at sectors, or not at all, in any order. After a failed sync what was on its way never arrives
- * (fsync(2): the kernel marks such pages clean), though whoever reads before the crash still sees it.
+ * A write or truncation is durable once its file was synced, a name once the directory was. Of everything else a power
+ * cut keeps any part: each operation whole, torn at sectors, or not at all, in any order. After a failed sync what was
+ * on its way never arrives (fsync(2): the kernel marks such pages clean), though whoever reads before the crash still
+ * sees it.
  */
 import { createHash } from 'node:crypto';
 import type { Prng } from '../../src/base/prng.js';

@@ -1,6 +1,7 @@
 /**
- * `node crash-main.js [--variants N] [--sample N] [--seed N] [--only TEXT] [--sabotage no-sync|early-barrier] [--json FILE]`: records
- * every workload and replays each point of it. Exits 1 on a violation; with --sabotage, when there is none.
+ * `node crash-main.js [--variants N] [--sample N] [--seed N] [--only TEXT] [--sabotage no-sync|early-barrier] [--json
+ * FILE]`: records every workload and replays each point of it. Exits 1 on a violation; with --sabotage, when there is
+ * none.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * The tree in memory, changed by logged requests under rules of its own, and how a tree is written down to be compared: one line an
- * inode that the root leads to, with everything a crash must not lose but the times (reads move them, unlogged).
+ * The tree in memory, changed by logged requests under rules of its own, and how a tree is written down to be compared:
+ * one line an inode that the root leads to, with everything a crash must not lose but the times (reads move them,
+ * unlogged).
  */
 import { createHash } from 'node:crypto';
 import { asIno, ROOT_INO } from '../../src/base/ids.js';

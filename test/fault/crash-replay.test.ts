@@ -1,6 +1,6 @@
 /**
- * The crash contract by replay, small: a few workloads, sampled points. All of it: scripts/soak/crash. That the replay can fail is
- * shown by two deliberate bugs.
+ * The crash contract by replay, small: a few workloads, sampled points. All of it: scripts/soak/crash. That the replay
+ * can fail is shown by two deliberate bugs.
  */
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';

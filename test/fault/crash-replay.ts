@@ -1,7 +1,7 @@
 /**
- * Replays a recorded workload: at every point of the disk's trace the store is built as a crash there could leave it, opened, checked
- * by fsck, and compared with the model's state at the group that it claims to hold, which must not be older than any barrier that had
- * returned by then.
+ * Replays a recorded workload: at every point of the disk's trace the store is built as a crash there could leave it,
+ * opened, checked by fsck, and compared with the model's state at the group that it claims to hold, which must not be
+ * older than any barrier that had returned by then.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -2,9 +2,9 @@
  * One damaged store, wholly determined by its seed: fsck, a read-only mount, a mount for writing, a repair.
  *
  * A *wrong success* of fsck is: no findings, but the store can't be mounted, or reading all of it gives an error or
- * something that can't be so (a listing, a type, a size or a link count that doesn't fit). Values that nothing else in the store
- * speaks of (file bytes, names, times, owners, permissions, attribute values) have no checksum in this format, nor in SQLite's: a
- * change there can't be noticed. It is counted as `silent`.
+ * something that can't be so (a listing, a type, a size or a link count that doesn't fit). Values that nothing else in
+ * the store speaks of (file bytes, names, times, owners, permissions, attribute values) have no checksum in this
+ * format, nor in SQLite's: a change there can't be noticed. It is counted as `silent`.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

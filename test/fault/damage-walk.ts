@@ -1,6 +1,6 @@
 /**
- * Reads everything of a store through the core, as a mount with `-o ro` would, and judges what it sees by itself, without fsck.
- * An error that is no FsError (or StoreError at opening) is a crash of the daemon, and thrown.
+ * Reads everything of a store through the core, as a mount with `-o ro` would, and judges what it sees by itself,
+ * without fsck. An error that is no FsError (or StoreError at opening) is a crash of the daemon, and thrown.
  */
 import { createHash } from 'node:crypto';
 import { FsError } from '../../src/base/errno.js';

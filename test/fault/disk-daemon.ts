@@ -1,6 +1,6 @@
 /**
- * The process of the fault-injecting store disk: `node disk-daemon.js MOUNTPOINT DIRECTORY SEED`. Prints `ready`, then takes one
- * JSON command a line on standard input and answers each with one line of JSON. Ends when its mount has gone.
+ * The process of the fault-injecting store disk: `node disk-daemon.js MOUNTPOINT DIRECTORY SEED`. Prints `ready`, then
+ * takes one JSON command a line on standard input and answers each with one line of JSON. Ends when its mount has gone.
  */
 import { createInterface } from 'node:readline';
 import { isMainThread, parentPort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';

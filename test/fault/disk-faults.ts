@@ -8,8 +8,8 @@ export interface FaultRule {
   op: FaultOp;
   file: FaultTarget;
   /**
-   * `fail`: nothing is done, the errno is returned. `tear`: a write puts some of its 512-byte sectors on the disk, then fails.
-   * `drop`: success is reported and nothing done (a disk that lies). `delay`: done, after `delayMs`.
+   * `fail`: nothing is done, the errno is returned. `tear`: a write puts some of its 512-byte sectors on the disk, then
+   * fails. `drop`: success is reported and nothing done (a disk that lies). `delay`: done, after `delayMs`.
    */
   kind: 'fail' | 'tear' | 'drop' | 'delay';
   errno?: 'EIO' | 'ENOSPC';

@@ -1,6 +1,7 @@
 /**
- * What the fault-injecting disk writes down: one record for each change that a program made to the files below it, in the order in
- * which the disk took them. A trace is the disk's whole history, so the state at any moment can be built again from it.
+ * What the fault-injecting disk writes down: one record for each change that a program made to the files below it, in
+ * the order in which the disk took them. A trace is the disk's whole history, so the state at any moment can be built
+ * again from it.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 

@@ -1,9 +1,9 @@
 /**
  * The fault-injecting store disk: one flat directory of a host filesystem, passed through. Records what is changed
- * (disk-trace.ts) and spoils operations on command (disk-faults.ts). Served without the kernel's write-back cache, so each
- * write(2) of SQLite is one WRITE request before it returns, and the order in which they come is the order in which SQLite made them.
- * The -shm file is mapped shared: its pages live in the kernel's cache, are written back whenever the kernel likes, and are not
- * recorded, as SQLite builds that file anew after a crash.
+ * (disk-trace.ts) and spoils operations on command (disk-faults.ts). Served without the kernel's write-back cache, so
+ * each write(2) of SQLite is one WRITE request before it returns, and the order in which they come is the order in
+ * which SQLite made them. The -shm file is mapped shared: its pages live in the kernel's cache, are written back
+ * whenever the kernel likes, and are not recorded, as SQLite builds that file anew after a crash.
  */
 import * as fs from 'node:fs';
 import { join } from 'node:path';

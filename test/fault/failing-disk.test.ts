@@ -1,6 +1,7 @@
 /**
- * The host's disk full in the middle of a copy, and one whose writes fail now and then, under the mixed load: writers hear of it,
- * what was confirmed is there, and once the cause is gone the daemon goes on by itself. Full size: VNODEFS_FULL=1 (a copy of 1 GiB).
+ * The host's disk full in the middle of a copy, and one whose writes fail now and then, under the mixed load: writers
+ * hear of it, what was confirmed is there, and once the cause is gone the daemon goes on by itself. Full size:
+ * VNODEFS_FULL=1 (a copy of 1 GiB).
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Requests as no kernel sends them, against the whole way from the wire to the store, in this thread: session, core, transaction
- * groups, SQLite. Determined by its seed.
+ * Requests as no kernel sends them, against the whole way from the wire to the store, in this thread: session, core,
+ * transaction groups, SQLite. Determined by its seed.
  *
  * What must hold: the session never throws, no exception but FsError comes out of the core, every request that wants an
  * answer gets exactly one (perhaps later), every invariant of src/vfs/invariants.ts, and at the end fsck finds nothing.

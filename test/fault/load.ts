@@ -1,7 +1,7 @@
 /**
- * A mixed load whose result can be checked whatever became of it: four programs, each of which does everything in an order known
- * beforehand, and writes down, outside the mount, how far barriers have confirmed it. Errors (a full or failing disk) are answered
- * by trying again.
+ * A mixed load whose result can be checked whatever became of it: four programs, each of which does everything in an
+ * order known beforehand, and writes down, outside the mount, how far barriers have confirmed it. Errors (a full or
+ * failing disk) are answered by trying again.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -94,8 +94,8 @@ for (let n = 1; ; n++) {
 } as const;
 
 /**
- * The kernel tells a failed write-back to whoever closes the file next, once, even a reader (fs/fuse/file.c, fuse_flush, by
- * filemap_check_errors): that is no failure of reading.
+ * The kernel tells a failed write-back to whoever closes the file next, once, even a reader (fs/fuse/file.c,
+ * fuse_flush, by filemap_check_errors): that is no failure of reading.
  */
 const readText = (path: string): string => {
   const fd = openSync(path, 'r');

@@ -1,8 +1,10 @@
 /**
- * Stands between the kernel session and the core: logs what changed, and marks each barrier on the disk before its answer goes out.
+ * Stands between the kernel session and the core: logs what changed, and marks each barrier on the disk before its
+ * answer goes out.
  *
- * INVARIANT: a request is logged after it succeeded and before anything else runs, so a group sealed before the entry does not
- * hold it, and one sealed after does: operations wait (and groups are sealed for them) only before their first side effect.
+ * INVARIANT: a request is logged after it succeeded and before anything else runs, so a group sealed before the entry
+ * does not hold it, and one sealed after does: operations wait (and groups are sealed for them) only before their first
+ * side effect.
  */
 import type { ByteName, Fh, Ino } from '../../src/base/ids.js';
 import type { Attributes, Done, OpenResult, SetAttributes, Vfs } from '../../src/vfs/api.js';

@@ -1,6 +1,6 @@
 /**
- * What reached the core, in order: every request that changed something, every sealed transaction group, every barrier that
- * returned. The core behind it decides what happens; crash-model.ts plays the same requests by rules of its own.
+ * What reached the core, in order: every request that changed something, every sealed transaction group, every barrier
+ * that returned. The core behind it decides what happens; crash-model.ts plays the same requests by rules of its own.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 

@@ -1,7 +1,7 @@
 /**
- * A vnodefs daemon for the crash tests: `node rig-daemon.js MOUNTPOINT JSON`. The core, the kernel session and the product's own
- * syncer and notifier threads, as the dispatcher puts them together, with the recorder of requests in between. Prints `ready`;
- * ends when unmounted, having written the request log.
+ * A vnodefs daemon for the crash tests: `node rig-daemon.js MOUNTPOINT JSON`. The core, the kernel session and the
+ * product's own syncer and notifier threads, as the dispatcher puts them together, with the recorder of requests in
+ * between. Prints `ready`; ends when unmounted, having written the request log.
  */
 import { writeSync, openSync } from 'node:fs';
 import {

@@ -3,8 +3,8 @@
 const MAGIC_LITTLE_ENDIAN = 0x377f0682;
 
 /**
- * Bytes from the log's start to the end of the last valid commit; 0 if none. Logs of big-endian machines count whole. Requires: `log`
- * starts at a multiple of 4.
+ * Bytes from the log's start to the end of the last valid commit; 0 if none. Logs of big-endian machines count whole.
+ * Requires: `log` starts at a multiple of 4.
  */
 export const committedBytes = (log: Buffer): number => {
   if (log.length < 32) return 0;

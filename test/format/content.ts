@@ -1,7 +1,6 @@
 /**
- * What the frozen store of format 1 holds. make-fixture.ts wrote it once; the test compares for ever. Never
- * change this file
- * for a released format: a new format gets its own content and its own frozen file.
+ * What the frozen store of format 1 holds. make-fixture.ts wrote it once; the test compares for ever. Never change this
+ * file for a released format: a new format gets its own content and its own frozen file.
  */
 import { asIno, byteName, ROOT_INO, type ByteName } from '../../src/base/ids.js';
 import { PAGE_BYTES, type DirentRecord, type InodeRecord } from '../../src/store/types.js';

@@ -327,8 +327,8 @@ export class CoreClient implements PosixClient {
     });
   }
   /**
-   * The order of do_renameat2: a missing target under EXCHANGE or an existing one under NOREPLACE before a directory that
-   * would go into itself, a target that is an ancestor of the source before the types. Where only one of the two
+   * The order of do_renameat2: a missing target under EXCHANGE or an existing one under NOREPLACE before a directory
+   * that would go into itself, a target that is an ancestor of the source before the types. Where only one of the two
    * applies, the core must find it by itself.
    */
   #renameChecks(a: Parent, b: Parent, flags: number): void {

@@ -25,9 +25,8 @@ export interface TestCore {
   /** The shared page pool that DataSink.pool speaks of. */
   pool: Uint8Array;
   /**
-   * Lets one piece of deferred work happen, synchronously: commit the sealed transaction group, run timers that
-   * are due,
-   * call the wake functions of wait channels and the completion callbacks of barriers.
+   * Lets one piece of deferred work happen, synchronously: commit the sealed transaction group, run timers that are
+   * due, call the wake functions of wait channels and the completion callbacks of barriers.
    */
   advance(): void;
   /** Throws if an invariant is broken. */

@@ -1,6 +1,7 @@
 /**
- * Breaks the filesystem on purpose, to prove that the exercisers find it, or that a daemon with a bug ends as it should: loaded into
- * a daemon by `NODE_OPTIONS=--import=…/fault.js` with VNODEFS_TEST_FAULT=read, …; see {@link faultEnv}. Nothing in src knows of it.
+ * Breaks the filesystem on purpose, to prove that the exercisers find it, or that a daemon with a bug ends as it
+ * should: loaded into a daemon by `NODE_OPTIONS=--import=…/fault.js` with VNODEFS_TEST_FAULT=read, …; see
+ * {@link faultEnv}. Nothing in src knows of it.
  */
 import { existsSync } from 'node:fs';
 import { InvariantError } from '../../src/base/assert.js';

@@ -1,6 +1,5 @@
 /**
- * A store mounted by the real command line in a temporary directory. Everything has a deadline; a watchdog
- * process lets
+ * A store mounted by the real command line in a temporary directory. Everything has a deadline; a watchdog process lets
  * go of the mount (umount -l, then abort of the FUSE connection) if the test process dies or hangs. Teardown unmounts
  * and throws if the mount or its daemon is still there.
  *
@@ -72,8 +71,8 @@ export const TEST_CAPABILITIES: Capabilities = {
 export const TIME_STEP_NS = TEST_CAPABILITIES.exactTimes ? 1n : 1_000_000n;
 
 /**
- * For mounts on which a test looks at a file by several names: where each is an inode of its own to the kernel, what one changes shows
- * through the others at once only if attributes aren't kept.
+ * For mounts on which a test looks at a file by several names: where each is an inode of its own to the kernel, what
+ * one changes shows through the others at once only if attributes aren't kept.
  */
 export const COHERENT_NAMES: readonly string[] = TEST_CAPABILITIES.linkedNames
   ? []

@@ -1,8 +1,6 @@
 /**
- * The one interface through which the posix suite and the tree model reach a filesystem: synchronous calls
- * shaped like
- * libc's. Three implementations: a directory of the host and a vnodefs mount (real-client.ts), and the core in
- * process
+ * The one interface through which the posix suite and the tree model reach a filesystem: synchronous calls shaped like
+ * libc's. Three implementations: a directory of the host and a vnodefs mount (real-client.ts), and the core in process
  * (core-client.ts).
  *
  * Every call throws an `Error` whose `code` is the errno's name (`ENOENT`), as Node's own file system calls do.

@@ -1,8 +1,8 @@
 /**
- * Compares two trees as a user of `cp -a`, `tar` or `rsync -aHAX` would: type, mode, owner, link count, size,
- * mtime to the
- * nanosecond (or to the step of the mount under test), symlink targets, device numbers, extended attributes, content, and which names are links to one file.
- * Not compared: inode numbers, atime, ctime, sizes of directories. Sparse files cost only their data.
+ * Compares two trees as a user of `cp -a`, `tar` or `rsync -aHAX` would: type, mode, owner, link count, size, mtime to
+ * the nanosecond (or to the step of the mount under test), symlink targets, device numbers, extended attributes,
+ * content, and which names are links to one file. Not compared: inode numbers, atime, ctime, sizes of directories.
+ * Sparse files cost only their data.
  */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';

@@ -1,7 +1,7 @@
 /**
  * File data of the core against buffers in memory: writes, truncates, holes, zeroed ranges, preallocation, copies that
- * share chunks, at random; groups are sealed, committed, and heard of late in between (the churn of InProcessCore), caches
- * are tiny. Each seed is printed; VNODEFS_SEED=n runs that one.
+ * share chunks, at random; groups are sealed, committed, and heard of late in between (the churn of InProcessCore),
+ * caches are tiny. Each seed is printed; VNODEFS_SEED=n runs that one.
  */
 import t from 'tap';
 import { Prng } from '../../src/base/prng.js';

@@ -1,7 +1,7 @@
 /**
- * Random operations on file data, those of scripts/fsx, on the core in process with next to no memory; commits fall between
- * them at random, and the store is examined at the end. Deterministic: a difference shrinks to the operations that matter.
- * VNODEFS_SEED replays one seed.
+ * Random operations on file data, those of scripts/fsx, on the core in process with next to no memory; commits fall
+ * between them at random, and the store is examined at the end. Deterministic: a difference shrinks to the operations
+ * that matter. VNODEFS_SEED replays one seed.
  */
 import t from 'tap';
 import { Prng } from '../../src/base/prng.js';

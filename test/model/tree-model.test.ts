@@ -1,7 +1,6 @@
 /**
- * Random operations on a small tree, against the model in memory: on a plain directory (which checks the
- * model), the core,
- * and a mount. VNODEFS_SEED replays one seed; VNODEFS_OPS sets the length of each sequence.
+ * Random operations on a small tree, against the model in memory: on a plain directory (which checks the model), the
+ * core, and a mount. VNODEFS_SEED replays one seed; VNODEFS_OPS sets the length of each sequence.
  */
 import t, { type Test } from 'tap';
 import { coreExists, openCoreTarget } from '../harness/core-target.js';

@@ -1,7 +1,6 @@
 /**
- * The command line and the daemon's main thread on real mounts, served by the memory dispatcher: what is tested
- * is mounting,
- * unmounting, and every way in which a mount ends. Everything that touches a mount is a child process with a
+ * The command line and the daemon's main thread on real mounts, served by the memory dispatcher: what is tested is
+ * mounting, unmounting, and every way in which a mount ends. Everything that touches a mount is a child process with a
  * time limit.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';

@@ -1,6 +1,7 @@
 /**
- * A daemon with a bug never leaves a mount that hangs: an exception in the dispatcher, one in the syncer, and a dispatcher that stops
- * answering, each put into a real daemon (test/harness/fault.ts) with a process that waits for it.
+ * A daemon with a bug never leaves a mount that hangs: an exception in the dispatcher, one in the syncer, and a
+ * dispatcher that stops answering, each put into a real daemon (test/harness/fault.ts) with a process that waits for
+ * it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * What fuse-native can carry and what it can't, on the real binding: the numbers and sizes of native-notes/fuse-native.md. Where the package is
- * not installed: see fuse-native.test.ts.
+ * What fuse-native can carry and what it can't, on the real binding: the numbers and sizes of
+ * native-notes/fuse-native.md. Where the package is not installed: see fuse-native.test.ts.
  */
 import {
   closeSync,

@@ -1,6 +1,6 @@
 /**
- * fuse-native by the real command line: its defects on the real binding (each is what native-notes/fuse-native.md says of it), real
- * work, and its ends. Where the package could not be installed only the sentence about that is tested.
+ * fuse-native by the real command line: its defects on the real binding (each is what native-notes/fuse-native.md says
+ * of it), real work, and its ends. Where the package could not be installed only the sentence about that is tested.
  */
 import {
   closeSync,

@@ -1,8 +1,7 @@
 /**
- * The kernel transport on a real mount: a child process serves the in-memory filesystem, this one uses it; as
- * root, and as an ordinary user through
- * fusermount3. Every use of the mount is a child process with a timeout, so that a hang fails the test instead
- * of hanging it.
+ * The kernel transport on a real mount: a child process serves the in-memory filesystem, this one uses it; as root, and
+ * as an ordinary user through fusermount3. Every use of the mount is a child process with a timeout, so that a hang
+ * fails the test instead of hanging it.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,5 @@
 /**
- * The daemon killed with SIGKILL at work: the next mount recognises the stale one and says what it cleaned, the
- * SQLite
+ * The daemon killed with SIGKILL at work: the next mount recognises the stale one and says what it cleaned, the SQLite
  * file is sound, and what was synced before is there.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Real work over older versions of the protocol, which the real kernel speaks when our INIT reply names them. (An older kernel
- * may differ in more than that.)
+ * Real work over older versions of the protocol, which the real kernel speaks when our INIT reply names them. (An older
+ * kernel may differ in more than that.)
  */
 import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';

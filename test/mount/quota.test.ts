@@ -1,6 +1,6 @@
 /**
- * Limits of a store, as programs meet them: each write(2) hears of ENOSPC itself, statfs says what is left, whatever is still
- * on its way to the disk.
+ * Limits of a store, as programs meet them: each write(2) hears of ENOSPC itself, statfs says what is left, whatever is
+ * still on its way to the disk.
  */
 import * as fs from 'node:fs';
 import t, { type Test } from 'tap';

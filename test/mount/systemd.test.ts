@@ -1,6 +1,6 @@
 /**
- * systemd's side: the unit template and the fstab line of native-notes/unmount.md, judged by systemd's own programs, and the template's
- * command run as systemd would (sd_notify(3), SIGTERM).
+ * systemd's side: the unit template and the fstab line of native-notes/unmount.md, judged by systemd's own programs,
+ * and the template's command run as systemd would (sd_notify(3), SIGTERM).
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * One cell of the table of unmounts: somebody uses a mount, the mount is ended in some way, and it is noted what came of it.
- * Everything touches the mount from other processes, with a time limit.
+ * One cell of the table of unmounts: somebody uses a mount, the mount is ended in some way, and it is noted what came
+ * of it. Everything touches the mount from other processes, with a time limit.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -54,8 +54,8 @@ export interface Cell {
 const CLI = join(REPOSITORY, 'bin/vnodefs.js');
 const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
 /**
- * Deadlines are longer than the default of 10 s, for a loaded machine: where they cost no time, much longer. After SIGTERM readers
- * have 60 % of it, and a failing store uses up the whole.
+ * Deadlines are longer than the default of 10 s, for a loaded machine: where they cost no time, much longer. After
+ * SIGTERM readers have 60 % of it, and a failing store uses up the whole.
  */
 const DEADLINE_S = fullSize ? 300 : 60;
 const READER_DEADLINE_S = 25;

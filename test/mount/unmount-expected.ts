@@ -1,6 +1,7 @@
 /**
- * What must come of each cell of the table of unmounts, and the table as native-notes/unmount.md shows it. A cell: the exit code (of
- * the command, or of the daemon after a signal), what the user's next use met, what becomes of the daemon.
+ * What must come of each cell of the table of unmounts, and the table as native-notes/unmount.md shows it. A cell: the
+ * exit code (of the command, or of the daemon after a signal), what the user's next use met, what becomes of the
+ * daemon.
  */
 import { ENDS, type Cell, type End, type User } from './unmount-cell.js';
 

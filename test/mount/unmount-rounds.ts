@@ -1,6 +1,6 @@
 /**
- * Rounds of mount, load, forced unmount in a daemon that serves a second mount under load all the time: after each round nothing may
- * be left of it, and the daemon's descriptors, threads and memory must not grow.
+ * Rounds of mount, load, forced unmount in a daemon that serves a second mount under load all the time: after each
+ * round nothing may be left of it, and the daemon's descriptors, threads and memory must not grow.
  */
 import {
   existsSync,

@@ -1,6 +1,7 @@
 /**
- * The table of unmounts: who uses the mount, and how it is ended; each cell on a real mount with a daemon of its own, several side by
- * side. native-notes/unmount.md shows the same table. VNODEFS_UNMOUNT_CELLS=TEXT plays only cells whose name contains the text.
+ * The table of unmounts: who uses the mount, and how it is ended; each cell on a real mount with a daemon of its own,
+ * several side by side. native-notes/unmount.md shows the same table. VNODEFS_UNMOUNT_CELLS=TEXT plays only cells whose
+ * name contains the text.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

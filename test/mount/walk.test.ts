@@ -1,6 +1,6 @@
 /**
- * Memory is bounded by the budgets, whatever is walked: scripts/soak/walk on a small number of files. VNODEFS_FULL=1 has a
- * million of them.
+ * Memory is bounded by the budgets, whatever is walked: scripts/soak/walk on a small number of files. VNODEFS_FULL=1
+ * has a million of them.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * Memory that grew with the work done, though pages and vnodes were bounded: names of a directory that is never clean, extended
- * attributes and symlink targets kept with vnodes, and the log of a group that has no pages.
+ * Memory that grew with the work done, though pages and vnodes were bounded: names of a directory that is never clean,
+ * extended attributes and symlink targets kept with vnodes, and the log of a group that has no pages.
  */
 import t from 'tap';
 import { byteName, ROOT_INO, type Ino } from '../../src/base/ids.js';

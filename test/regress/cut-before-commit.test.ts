@@ -1,6 +1,6 @@
 /**
- * Data high in a chunk was written and cut off again before any commit: the file went on being charged for the hole below
- * it, which the store never heard of. fsck found more pages charged than stored, after scripts/fsx.
+ * Data high in a chunk was written and cut off again before any commit: the file went on being charged for the hole
+ * below it, which the store never heard of. fsck found more pages charged than stored, after scripts/fsx.
  */
 import t from 'tap';
 import { openCoreTarget } from '../harness/core-target.js';

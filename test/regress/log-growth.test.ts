@@ -1,7 +1,7 @@
 /**
- * An operation lost: the log's array was looked up before the call that made it larger, so that the number went into the old array.
- * A deleteInode that fell on the growth became one of inode 0, and the inode stayed in the store without a name. Found by fsck after
- * stress-ng's dir.
+ * An operation lost: the log's array was looked up before the call that made it larger, so that the number went into
+ * the old array. A deleteInode that fell on the growth became one of inode 0, and the inode stayed in the store without
+ * a name. Found by fsck after stress-ng's dir.
  */
 import t from 'tap';
 import { asIno, byteName, type Ino } from '../../src/base/ids.js';

@@ -1,6 +1,7 @@
 /**
- * A file's vnode was recycled while the kernel knew the file, which was then unlinked: it was removed at once, and what the kernel still
- * had to send (SETATTR of the changed times) got ESTALE, which the next syncfs(2) reported. Found by the tree exerciser.
+ * A file's vnode was recycled while the kernel knew the file, which was then unlinked: it was removed at once, and what
+ * the kernel still had to send (SETATTR of the changed times) got ESTALE, which the next syncfs(2) reported. Found by
+ * the tree exerciser.
  */
 import t from 'tap';
 import { byteName, ROOT_INO } from '../../src/base/ids.js';

@@ -1,7 +1,6 @@
 /**
- * The kernel's side of a device, for tests: a socket pair of packets stands for /dev/fuse. `send` puts a
- * request in, the session handles it, `replies`
- * reads what it answered.
+ * The kernel's side of a device, for tests: a socket pair of packets stands for /dev/fuse. `send` puts a request in,
+ * the session handles it, `replies` reads what it answered.
  */
 import { descriptorsOf, type PacketEnd } from './packet-end.js';
 import type { Vfs } from '../../src/vfs/api.js';

@@ -1,11 +1,8 @@
 /**
- * A process that mounts and serves a {@link MemoryVfs}: `node memory-daemon.js <mountpoint> [JSON]`. The main
- * thread mounts, a worker serves.
- * Prints `ready <protocol> <features>` on standard output when INIT is answered; on standard input, "end"
- * unmounts, "prune <ino>" (inodes 2 to that),
- * "forget <name>" (in the root) and "invalidate <ino>" notify the kernel and print `notified <errno>`. At its
- * end it prints one line of JSON
- * with request counts.
+ * A process that mounts and serves a {@link MemoryVfs}: `node memory-daemon.js <mountpoint> [JSON]`. The main thread
+ * mounts, a worker serves. Prints `ready <protocol> <features>` on standard output when INIT is answered; on standard
+ * input, "end" unmounts, "prune <ino>" (inodes 2 to that), "forget <name>" (in the root) and "invalidate <ino>" notify
+ * the kernel and print `notified <errno>`. At its end it prints one line of JSON with request counts.
  */
 import { createInterface } from 'node:readline';
 import { isMainThread, parentPort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';

@@ -1,6 +1,6 @@
 /**
- * A dispatcher worker over a MemoryVfs for each mount: lets the daemon's main thread and the command line be tested on real
- * mounts without a store.
+ * A dispatcher worker over a MemoryVfs for each mount: lets the daemon's main thread and the command line be tested on
+ * real mounts without a store.
  */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { FromDispatcher, ToDispatcher } from '../../src/daemon/messages.js';

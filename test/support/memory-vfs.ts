@@ -1,9 +1,7 @@
 /**
- * A small in-memory filesystem behind the Vfs interface, to exercise a transport without the core. File data
- * lies in 4 KiB frames of a shared
- * pool, so that reads take the zero-copy path. Permissions are the kernel's job (default_permissions). Not a
- * model of POSIX: just
- * enough for the transport's tests.
+ * A small in-memory filesystem behind the Vfs interface, to exercise a transport without the core. File data lies in 4
+ * KiB frames of a shared pool, so that reads take the zero-copy path. Permissions are the kernel's job
+ * (default_permissions). Not a model of POSIX: just enough for the transport's tests.
  */
 import { type ErrnoName, fsError } from '../../src/base/errno.js';
 import { asFh, asIno, type ByteName, bytesOfName, type Fh, type Ino, ROOT_INO } from '../../src/base/ids.js';

@@ -1,6 +1,7 @@
 /**
- * Load on a directory, as a process of its own: `node mount-load.js DIR STOPFILE SEED` writes files, reads them back, syncs, renames
- * and removes them until STOPFILE is there, then prints how many. Any error or difference ends it with exit code 1.
+ * Load on a directory, as a process of its own: `node mount-load.js DIR STOPFILE SEED` writes files, reads them back,
+ * syncs, renames and removes them until STOPFILE is there, then prints how many. Any error or difference ends it with
+ * exit code 1.
  */
 import {
   closeSync,

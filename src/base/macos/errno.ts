@@ -1,6 +1,6 @@
 /**
- * The core's error numbers are Linux's. macOS numbers differ from 35 on (its sys/errno.h): sent as they are, EDEADLK would arrive as
- * EAGAIN, ENODATA of a missing extended attribute as something unknown.
+ * The core's error numbers are Linux's. macOS numbers differ from 35 on (its sys/errno.h): sent as they are, EDEADLK
+ * would arrive as EAGAIN, ENODATA of a missing extended attribute as something unknown.
  */
 import { Errno, type ErrnoName } from '../errno.js';
 

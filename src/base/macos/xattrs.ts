@@ -1,6 +1,6 @@
 /**
- * Extended attributes as macOS has them: names without namespaces (`com.apple.FinderInfo`), where the store follows Linux. All are kept
- * as `user.` ones, so a store carried to Linux shows them there (`user.com.apple.…`), and back.
+ * Extended attributes as macOS has them: names without namespaces (`com.apple.FinderInfo`), where the store follows
+ * Linux. All are kept as `user.` ones, so a store carried to Linux shows them there (`user.com.apple.…`), and back.
  */
 const PREFIX = 'user.';
 
@@ -19,7 +19,7 @@ export const shownXattrList = (stored: string): string =>
     .join('');
 
 /**
- * `._NAME`: where macOS keeps extended attributes on filesystems that have none (AppleDouble). We have them, so it makes none here; those
- * that come from elsewhere (an archive, a USB stick) are ordinary files and stay.
+ * `._NAME`: where macOS keeps extended attributes on filesystems that have none (AppleDouble). We have them, so it
+ * makes none here; those that come from elsewhere (an archive, a USB stick) are ordinary files and stay.
  */
 export const isAppleDouble = (name: string): boolean => name.startsWith('._') && name.length > 2;

@@ -1,8 +1,9 @@
 /**
- * The npm package fuse-native, an optional dependency: only what we use of it, and why it can't be used where that is so.
+ * The npm package fuse-native, an optional dependency: only what we use of it, and why it can't be used where that is
+ * so.
  *
- * Written against version 2.2.6 (2020, the last one): besides its documented interface the session relies on the names of its
- * handlers (`_op_…`), of `_fuseOptions` and of `_handlers`. So any other version is refused.
+ * Written against version 2.2.6 (2020, the last one): besides its documented interface the session relies on the names
+ * of its handlers (`_op_…`), of `_fuseOptions` and of `_handlers`. So any other version is refused.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -51,8 +52,8 @@ const shortReason = (error: unknown): string => {
 };
 
 /**
- * The package brings a libfuse 2.9 of its own, which the dynamic linker wouldn't find: loaded first, it is what the binding gets
- * when it asks for libfuse.so.2. So no libfuse2 need be installed.
+ * The package brings a libfuse 2.9 of its own, which the dynamic linker wouldn't find: loaded first, it is what the
+ * binding gets when it asks for libfuse.so.2. So no libfuse2 need be installed.
  */
 const preloadLibfuse = (packageDir: string): void => {
   const library = join(packageDir, 'prebuilds', `${process.platform}-${process.arch}`, 'libfuse.so');

@@ -26,14 +26,14 @@ export interface NativeContext {
 }
 
 /**
- * Gives the answer, once: `result` is a count, 0, or a negative errno. `extra` are what the binding's C side wants besides; where
- * it wants the request's buffer back, that is added by whoever calls the operation.
+ * Gives the answer, once: `result` is a count, 0, or a negative errno. `extra` are what the binding's C side wants
+ * besides; where it wants the request's buffer back, that is added by whoever calls the operation.
  */
 export type Answer = (result: number, ...extra: unknown[]) => void;
 
 /**
- * One operation with the arguments that the binding's C side passes it (fuse-native.c). Answers exactly once, perhaps later. What it throws
- * before that is the answer: an errno, or, for WouldBlock, it is called again from the start.
+ * One operation with the arguments that the binding's C side passes it (fuse-native.c). Answers exactly once, perhaps
+ * later. What it throws before that is the answer: an errno, or, for WouldBlock, it is called again from the start.
  */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type Operation = (cx: NativeContext, answer: Answer, ...args: any[]) => void;

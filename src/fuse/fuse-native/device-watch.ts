@@ -1,7 +1,7 @@
 /**
- * How the end of a mount is known: the binding tells nobody. libfuse's descriptor of /dev/fuse, found among ours after mounting,
- * polls as POLLERR once the kernel has let go of the connection (fs/fuse/dev.c, fuse_dev_poll): in an orderly unmount, a
- * lazy one when the last file is closed, or an abort.
+ * How the end of a mount is known: the binding tells nobody. libfuse's descriptor of /dev/fuse, found among ours after
+ * mounting, polls as POLLERR once the kernel has let go of the connection (fs/fuse/dev.c, fuse_dev_poll): in an orderly
+ * unmount, a lazy one when the last file is closed, or an abort.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 import { F_DUPFD_CLOEXEC, POLLERR, POLLHUP, syscalls } from '../../base/syscalls.js';
@@ -22,8 +22,9 @@ export const fuseDescriptors = (): Set<number> => {
 };
 
 /**
- * A descriptor of the connection made since `before` was taken: our own, which libfuse closing its own leaves alone. Undefined if there
- * is none. Never closed: it lives until the process ends, and doesn't keep the connection alive after an unmount.
+ * A descriptor of the connection made since `before` was taken: our own, which libfuse closing its own leaves alone.
+ * Undefined if there is none. Never closed: it lives until the process ends, and doesn't keep the connection alive
+ * after an unmount.
  */
 const newFuseDescriptor = (before: ReadonlySet<number>): number | undefined => {
   for (const fd of fuseDescriptors()) {

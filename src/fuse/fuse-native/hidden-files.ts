@@ -1,8 +1,8 @@
 /**
- * libfuse 2.9 has no word for an open file without a name: instead of unlinking one it renames it to `.fuse_hidden…` in the same
- * directory, and unlinks that after the last close (lib/fuse.c, hide_node). Here such a rename *is* the unlink: the name goes, the
- * open handles keep the inode, and only libfuse's own requests still know the hidden path. So nobody sees hidden files, links
- * count right, and a crash leaves nothing that isn't reaped at the next mount.
+ * libfuse 2.9 has no word for an open file without a name: instead of unlinking one it renames it to `.fuse_hidden…` in
+ * the same directory, and unlinks that after the last close (lib/fuse.c, hide_node). Here such a rename *is* the
+ * unlink: the name goes, the open handles keep the inode, and only libfuse's own requests still know the hidden path.
+ * So nobody sees hidden files, links count right, and a crash leaves nothing that isn't reaped at the next mount.
  *
  *   none → pending   the rename came: either an unlink, or the first half of a rename over an open file
  *   pending → hidden the unlink is carried out: by the next request, sync or turn of the event loop

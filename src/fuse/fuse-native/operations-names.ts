@@ -45,8 +45,8 @@ export const unlink = (cx: NativeContext, answer: Answer, path: string): void =>
 };
 
 /**
- * EBUSY, as over NFS, while a file unlinked from the directory is still open: libfuse would find it no more, and its data would
- * be lost to whoever has it open.
+ * EBUSY, as over NFS, while a file unlinked from the directory is still open: libfuse would find it no more, and its
+ * data would be lost to whoever has it open.
  */
 const requireUnneeded = (cx: NativeContext, directory: Ino): void => {
   if (cx.hidden.size > 0 && cx.hidden.hasIn(directory)) throw fsError('EBUSY', 'rmdir');
@@ -69,8 +69,8 @@ const inoOrNone = (cx: NativeContext, path: string): Ino | undefined => {
 };
 
 /**
- * Unlike the others it is called with an unlink pending, which it may be the second half of: see hidden-files.ts. Should the
- * replacing fail, the old file keeps its name.
+ * Unlike the others it is called with an unlink pending, which it may be the second half of: see hidden-files.ts.
+ * Should the replacing fail, the old file keeps its name.
  */
 export const rename = (cx: NativeContext, answer: Answer, from: string, to: string): void => {
   const source = cx.paths.place(from);

@@ -5,8 +5,9 @@ import * as data from './operations-data.js';
 import * as names from './operations-names.js';
 
 /**
- * Not here: `access` (default_permissions: the kernel checks), `flush` (locks are the kernel's own, so closing waits for nobody; without it
- * libfuse answers ENOSYS and the kernel never asks again), `opendir` and `releasedir` (directories need no handle).
+ * Not here: `access` (default_permissions: the kernel checks), `flush` (locks are the kernel's own, so closing waits
+ * for nobody; without it libfuse answers ENOSYS and the kernel never asks again), `opendir` and `releasedir`
+ * (directories need no handle).
  */
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   getattr: attributes.getattr,

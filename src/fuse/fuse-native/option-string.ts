@@ -1,6 +1,6 @@
 /**
- * The `-o` list that the binding hands to libfuse 2.9 (lib/fuse.c and lib/mount.c there name the options). The binding has fields
- * for some of them only, so all go through this one string.
+ * The `-o` list that the binding hands to libfuse 2.9 (lib/fuse.c and lib/mount.c there name the options). The binding
+ * has fields for some of them only, so all go through this one string.
  */
 import { linuxPlatform, type Platform } from './platform.js';
 import { MountError } from '../kernel/mount-error.js';
@@ -23,8 +23,8 @@ export interface NativeMountOptions {
 }
 
 /**
- * Each name of a file is an inode of its own to the kernel (libfuse counts nodes by path), so what one name changes shows
- * through the others only when these attributes expire.
+ * Each name of a file is an inode of its own to the kernel (libfuse counts nodes by path), so what one name changes
+ * shows through the others only when these attributes expire.
  */
 export const ATTR_TTL_MAX_MS = 1_000;
 /** fuse_thread_t has `char mnt[1024]` and `char mntopts[1024]`: what doesn't fit would be cut off silently. */

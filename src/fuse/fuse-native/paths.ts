@@ -1,5 +1,6 @@
 /**
- * Paths, as libfuse's high-level interface gives them, to inodes: one lookup a component, through the core's name cache.
+ * Paths, as libfuse's high-level interface gives them, to inodes: one lookup a component, through the core's name
+ * cache.
  */
 import { FsError, Errno } from '../../base/errno.js';
 import { byteName, ROOT_INO, type ByteName, type Ino } from '../../base/ids.js';

@@ -1,8 +1,8 @@
 /**
  * One mount behind fuse-native: takes the binding's requests, has the core carry them out, answers each exactly once.
  *
- * Everything happens on the main thread (the binding knows no other), in turns of its event loop; libfuse's own threads wait
- * meanwhile, each for its answer. So nothing on this thread may wait for this mount.
+ * Everything happens on the main thread (the binding knows no other), in turns of its event loop; libfuse's own threads
+ * wait meanwhile, each for its answer. So nothing on this thread may wait for this mount.
  *
  *   idle → mounting → running → ended
  */

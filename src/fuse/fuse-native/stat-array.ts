@@ -25,8 +25,8 @@ const putU64 = (words: Uint32Array, at: number, value: number): void => {
 };
 
 /**
- * Milliseconds since 1970, all that the binding can pass. It divides them as unsigned numbers, which would show a time before
- * 1970 as one in the far future: 0 is the nearest it can show. What is stored stays as it is.
+ * Milliseconds since 1970, all that the binding can pass. It divides them as unsigned numbers, which would show a time
+ * before 1970 as one in the far future: 0 is the nearest it can show. What is stored stays as it is.
  */
 export const shownMs = (sec: number, nsec: number): number =>
   Math.max(0, sec * 1000 + Math.floor(nsec / 1_000_000));
@@ -51,8 +51,8 @@ export const putStat = (words: Uint32Array, a: Attributes, view: OwnerView): Uin
 };
 
 /**
- * A directory entry: only type and inode number are read of it (libfuse's fill_dir). A number that 32 bits don't hold is told as libfuse's
- * "unknown": cut, it would be another file's, or 0, which readdir(3) leaves out.
+ * A directory entry: only type and inode number are read of it (libfuse's fill_dir). A number that 32 bits don't hold
+ * is told as libfuse's "unknown": cut, it would be another file's, or 0, which readdir(3) leaves out.
  */
 export const putEntryStat = (words: Uint32Array, ino: number, type: number): Uint32Array => {
   words[0] = type << 12;

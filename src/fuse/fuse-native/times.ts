@@ -1,7 +1,7 @@
 /**
- * The times of utimens. The binding's C side passes atime twice and mtime never (fuse-native.c, utimens: both pairs of its
- * arguments are made from l->atime). But each request comes with the buffer in which the C side keeps it, fuse_thread_locals_t,
- * and there the mtime stands right behind the atime, where we read it.
+ * The times of utimens. The binding's C side passes atime twice and mtime never (fuse-native.c, utimens: both pairs of
+ * its arguments are made from l->atime). But each request comes with the buffer in which the C side keeps it,
+ * fuse_thread_locals_t, and there the mtime stands right behind the atime, where we read it.
  */
 
 /** Milliseconds since 1970, perhaps negative. */
@@ -15,8 +15,8 @@ export interface UtimensTimes {
 const TWO_32 = 4_294_967_296;
 
 /**
- * Offsets in fuse_thread_locals_t on a 64-bit machine: napi_ref self, uint32 op (padded), op_fn, path, dest, linkname, info, buf,
- * offset, len, mode (padded), dev, uid and gid; then size_t atime and mtime.
+ * Offsets in fuse_thread_locals_t on a 64-bit machine: napi_ref self, uint32 op (padded), op_fn, path, dest, linkname,
+ * info, buf, offset, len, mode (padded), dev, uid and gid; then size_t atime and mtime.
  */
 export const OP_BYTE = 8;
 export const ATIME_BYTE = 104;
@@ -26,8 +26,8 @@ export const MTIME_BYTE = 112;
 const signedMs = (low: number, high: number): number => (high | 0) * TWO_32 + low;
 
 /**
- * `locals` is the request's fuse_thread_locals_t. What it says of operation and atime must be what the arguments say, or it isn't
- * laid out as we believe, and nothing is recovered.
+ * `locals` is the request's fuse_thread_locals_t. What it says of operation and atime must be what the arguments say,
+ * or it isn't laid out as we believe, and nothing is recovered.
  */
 export const utimensTimes = (
   locals: Uint8Array,

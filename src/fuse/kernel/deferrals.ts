@@ -1,7 +1,6 @@
 /**
- * Requests that wait (the core threw WouldBlock): each with a copy of its message, since the read buffer is
- * used again, and the
- * means to stop waiting.
+ * Requests that wait (the core threw WouldBlock): each with a copy of its message, since the read buffer is used again,
+ * and the means to stop waiting.
  *
  * Invariant: a request is in the table exactly while its channel holds a wake for it.
  */
@@ -43,9 +42,9 @@ export class Deferrals {
   }
 
   /**
-   * FUSE_INTERRUPT: a waiting request is answered EINTR. One that isn't here has been answered, or waits for a
-   * barrier, which is not
-   * interruptible: nothing to do. (The kernel sends an INTERRUPT only after the request itself has been read.)
+   * FUSE_INTERRUPT: a waiting request is answered EINTR. One that isn't here has been answered, or waits for a barrier,
+   * which is not interruptible: nothing to do. (The kernel sends an INTERRUPT only after the request itself has been
+   * read.)
    */
   interrupt(unique: number): void {
     const deferred = this.#waiting.get(unique);

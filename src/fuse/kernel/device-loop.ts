@@ -1,11 +1,10 @@
 /**
- * The dispatcher's main loop: serves the devices of all sessions of this thread and one eventfd, and sleeps in
- * poll(2) when there is nothing to
- * do. Synchronous: run() returns only after stop(); no promise or timer of this thread makes progress meanwhile.
+ * The dispatcher's main loop: serves the devices of all sessions of this thread and one eventfd, and sleeps in poll(2)
+ * when there is nothing to do. Synchronous: run() returns only after stop(); no promise or timer of this thread makes
+ * progress meanwhile.
  *
- * Waking a sleeping thread costs far more than handling a request (DESIGN section 3), so after a request the
- * loop keeps looking for the next one
- * for a while, *if that has been paying off*: see {@link SpinPolicy}.
+ * Waking a sleeping thread costs far more than handling a request (DESIGN section 3), so after a request the loop keeps
+ * looking for the next one for a while, *if that has been paying off*: see {@link SpinPolicy}.
  */
 import { addressOf, POLLIN, syscalls, type Syscalls } from '../../base/syscalls.js';
 import type { KernelSession } from './session.js';
@@ -23,8 +22,8 @@ export interface DeviceLoopOptions {
   nextDeadlineMs?: () => number;
   onDeadline?: () => void;
   /**
-   * True while another thread is about to ring the eventfd with an answer that a client waits for: then the loop looks out for
-   * it for up to EXPECTED_LOOK_MS, since meanwhile nobody else wants this core.
+   * True while another thread is about to ring the eventfd with an answer that a client waits for: then the loop looks
+   * out for it for up to EXPECTED_LOOK_MS, since meanwhile nobody else wants this core.
    */
   expectsWake?: () => boolean;
 }

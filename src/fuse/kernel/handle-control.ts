@@ -4,9 +4,8 @@ import type { Handler } from './context.js';
 import { interruptIn } from './structs.js';
 
 /**
- * Tells the kernel never to ask again: it remembers ENOSYS for OPENDIR (and then caches listings), FLUSH, POLL,
- * BMAP, and the lock requests
- * it has no reason to send.
+ * Tells the kernel never to ask again: it remembers ENOSYS for OPENDIR (and then caches listings), FLUSH, POLL, BMAP,
+ * and the lock requests it has no reason to send.
  */
 export const notImplemented: Handler = (_cx, _req, reply) => {
   reply.errno(Errno.ENOSYS);

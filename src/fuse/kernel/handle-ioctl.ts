@@ -1,6 +1,7 @@
 /**
- * IOCTL: inode flags, which the kernel turns into these four commands itself (fuse_fileattr_get and _set, fs/fuse/ioctl.c),
- * having checked who may set them. It never passes on FICLONE: `cp --reflink=auto` falls back to copy_file_range.
+ * IOCTL: inode flags, which the kernel turns into these four commands itself (fuse_fileattr_get and _set,
+ * fs/fuse/ioctl.c), having checked who may set them. It never passes on FICLONE: `cp --reflink=auto` falls back to
+ * copy_file_range.
  */
 import { fsError } from '../../base/errno.js';
 import { asIno } from '../../base/ids.js';

@@ -132,9 +132,8 @@ export const rename2: Handler = (cx, req, reply) => {
 };
 
 /**
- * Answers CREATE or TMPFILE: an entry and a handle. If nobody takes the answer the kernel will never release
- * the handle, so it is released
- * here. OPEN_KILL_SUIDGID means nothing for a file that is new.
+ * Answers CREATE or TMPFILE: an entry and a handle. If nobody takes the answer the kernel will never release the
+ * handle, so it is released here. OPEN_KILL_SUIDGID means nothing for a file that is new.
  */
 const answerCreated = (
   cx: HandlerContext,

@@ -13,9 +13,8 @@ export const openFlagsOf = (open: OpenResult): number =>
   Fopen.NOFLUSH | (open.keepCache ? Fopen.KEEP_CACHE : 0) | (open.directIo ? Fopen.DIRECT_IO : 0);
 
 /**
- * An open that truncates takes the set-id bits away (HANDLE_KILLPRIV_V2: the kernel says when). If that can't
- * be done the handle is
- * given back, so that a deferred request may start over.
+ * An open that truncates takes the set-id bits away (HANDLE_KILLPRIV_V2: the kernel says when). If that can't be done
+ * the handle is given back, so that a deferred request may start over.
  */
 export const killSuidgid = (cx: HandlerContext, req: Request, ino: Ino, fh: Fh): void => {
   try {

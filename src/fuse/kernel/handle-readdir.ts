@@ -2,9 +2,8 @@
  * READDIR and READDIRPLUS. Entries are written straight into the output buffer until it, or the size asked for,
  * is full.
  *
- * Each entry of READDIRPLUS but `.` and `..` adds a lookup count. It is taken when the entry is written, since
- * the attributes are live only then,
- * and given back if the answer never reaches the kernel.
+ * Each entry of READDIRPLUS but `.` and `..` adds a lookup count. It is taken when the entry is written, since the
+ * attributes are live only then, and given back if the answer never reaches the kernel.
  */
 import { asIno, type ByteName, type Ino } from '../../base/ids.js';
 import type { DirentPlusSink, DirentSink } from '../../vfs/api.js';

@@ -1,13 +1,10 @@
 /**
  * Describes a structure of the wire protocol once; offsets, encoder and decoder follow from that description.
  *
- * All structures of the protocol are naturally aligned and little-endian on the machines that we run on, so
- * fields are laid out one
- * after the other. Cold code uses {@link Layout.decode} and {@link Layout.encode}; hot code indexes a
- * Uint32Array with
- * {@link Layout.word}. A 64-bit field is a double: exact to 2^53 - 1, larger values are rounded, and no valid
- * inode, handle or
- * offset of ours is that large.
+ * All structures of the protocol are naturally aligned and little-endian on the machines that we run on, so fields are
+ * laid out one after the other. Cold code uses {@link Layout.decode} and {@link Layout.encode}; hot code indexes a
+ * Uint32Array with {@link Layout.word}. A 64-bit field is a double: exact to 2^53 - 1, larger values are rounded, and
+ * no valid inode, handle or offset of ours is that large.
  */
 export type FieldType = 'u16' | 'u32' | 'i32' | 'u64' | 'i64';
 export type Fields = Readonly<Record<string, FieldType>>;

@@ -1,9 +1,9 @@
 /**
  * Mounting and unmounting, on the main thread. The descriptor returned may be served by any thread of this process.
  *
- * Root mounts by itself; an ordinary user through the set-user-id fusermount3, which opens the device, mounts,
- * and hands the descriptor back over a
- * socket. Until INIT is answered, touching the mount point blocks: whoever mounts must not touch it again.
+ * Root mounts by itself; an ordinary user through the set-user-id fusermount3, which opens the device, mounts, and
+ * hands the descriptor back over a socket. Until INIT is answered, touching the mount point blocks: whoever mounts must
+ * not touch it again.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, realpathSync, statSync } from 'node:fs';
@@ -94,8 +94,8 @@ const flagBits = ({ readOnly, nosuid, nodev, noexec, noatime }: FlagOptions): nu
   (noatime ? MS_NOATIME : 0);
 
 /**
- * Changes the flags of a mount, all of them. 0 or the errno: EBUSY when it is to become read-only and files are open for writing.
- * Root only. Asynchronous, since the kernel may write cached pages back to the daemon before it returns.
+ * Changes the flags of a mount, all of them. 0 or the errno: EBUSY when it is to become read-only and files are open
+ * for writing. Root only. Asynchronous, since the kernel may write cached pages back to the daemon before it returns.
  */
 export const remountKernel = (mountpoint: string, options: FlagOptions): Promise<number> =>
   syscalls().mountAsync('none', mountpoint, TYPE, MS_REMOUNT | flagBits(options), '');
@@ -188,8 +188,7 @@ export const mountKernel = (options: MountOptions): Mounted => {
 
 /**
  * Detaches the mount: `lazy` at once whatever is open, otherwise only if nobody uses it (MountError `busy`).
- * Asynchronous, since the
- * kernel may write cached pages back to the daemon before it returns.
+ * Asynchronous, since the kernel may write cached pages back to the daemon before it returns.
  */
 export const unmountKernel = async (mountpoint: string, { lazy }: { lazy: boolean }): Promise<void> => {
   if (isRoot()) {

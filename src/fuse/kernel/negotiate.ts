@@ -139,9 +139,8 @@ export interface Negotiated {
 }
 
 /**
- * `negotiated`; or `other-major`: answer with our major version only, the kernel sends INIT again; or
- * `refused`: answer `errno`,
- * for the `reason`.
+ * `negotiated`; or `other-major`: answer with our major version only, the kernel sends INIT again; or `refused`: answer
+ * `errno`, for the `reason`.
  */
 export type Negotiation =
   | { kind: 'negotiated'; result: Negotiated }

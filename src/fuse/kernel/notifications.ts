@@ -1,7 +1,9 @@
 /**
- * The dispatcher's side of the notifier thread: sends, calls back when the kernel has done as it was told, and closes devices.
+ * The dispatcher's side of the notifier thread: sends, calls back when the kernel has done as it was told, and closes
+ * devices.
  *
- * INVARIANT: nothing is sent to a device after {@link Notifications.closeDevice}: its number may be another mount's by then.
+ * INVARIANT: nothing is sent to a device after {@link Notifications.closeDevice}: its number may be another mount's by
+ * then.
  */
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import type { NotifyReply, NotifyRequest } from './notifier-messages.js';
@@ -16,8 +18,8 @@ export class Notifications {
   }
 
   /**
-   * Writes whole notifications, as notify.ts encodes them, to the device. `done` is called from {@link take}, with 0 or the errno
-   * of the last that failed.
+   * Writes whole notifications, as notify.ts encodes them, to the device. `done` is called from {@link take}, with 0 or
+   * the errno of the last that failed.
    */
   send(deviceFd: number, messages: readonly Uint8Array[], done: (errno: number) => void): void {
     const id = ++this.sent;

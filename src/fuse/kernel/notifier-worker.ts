@@ -1,7 +1,7 @@
 /**
- * The notifier thread: writes notifications to the devices of all mounts. To honour one the kernel may first have to write
- * pages back, so the write may wait for the dispatcher; hence a thread of its own. It also closes devices, so that none is
- * closed under a notification.
+ * The notifier thread: writes notifications to the devices of all mounts. To honour one the kernel may first have to
+ * write pages back, so the write may wait for the dispatcher; hence a thread of its own. It also closes devices, so
+ * that none is closed under a notification.
  */
 import { workerData } from 'node:worker_threads';
 import { EventFdWaker } from '../../base/descriptors.js';

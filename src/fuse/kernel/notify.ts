@@ -1,11 +1,10 @@
 /**
  * Messages to the kernel that answer nothing: forget this name, these pages, these inodes.
  *
- * Must be sent from a thread other than the dispatcher: to honour one the kernel may first send requests
- * (writing pages back), and the write
- * that carries the notification waits for their answers. And never about a change that the kernel itself asked
- * for: it may hold the very lock.
- * All return 0 or an errno; ENOENT means that the kernel knows no such inode or name: nothing to forget.
+ * Must be sent from a thread other than the dispatcher: to honour one the kernel may first send requests (writing pages
+ * back), and the write that carries the notification waits for their answers. And never about a change that the kernel
+ * itself asked for: it may hold the very lock. All return 0 or an errno; ENOENT means that the kernel knows no such
+ * inode or name: nothing to forget.
  */
 import { type ByteName, bytesOfName, type Ino } from '../../base/ids.js';
 import { addressOf, syscalls } from '../../base/syscalls.js';

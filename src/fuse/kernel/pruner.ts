@@ -1,7 +1,7 @@
 /**
- * Asks the kernel to let go of inodes whose vnodes the recycler has reclaimed, so that what it remembers of a mount stays near the
- * vnode budget too, however many files are walked. What is in use there (open, mapped, a working directory, a mount point) stays:
- * then nothing happens. The FORGETs that follow find no vnode, and cost nothing.
+ * Asks the kernel to let go of inodes whose vnodes the recycler has reclaimed, so that what it remembers of a mount
+ * stays near the vnode budget too, however many files are walked. What is in use there (open, mapped, a working
+ * directory, a mount point) stays: then nothing happens. The FORGETs that follow find no vnode, and cost nothing.
  *
  *   7.45 and later   FUSE_NOTIFY_PRUNE, {@link BATCH} inodes a message             (fs/fuse/notify.c, fuse_notify_prune)
  *   before           FUSE_NOTIFY_INVAL_ENTRY of the name by which the kernel last looked the inode up, and of no directory, since

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { mountAt, readMounts } from '../../base/mountinfo.js';
 
 /**
- * Best effort: lets the kernel read ahead `kilobytes` on the mount. What INIT grants can't exceed the default of 128 KiB;
- * root may raise it afterwards. Requires that INIT has been answered. Returns false if it couldn't.
+ * Best effort: lets the kernel read ahead `kilobytes` on the mount. What INIT grants can't exceed the default of 128
+ * KiB; root may raise it afterwards. Requires that INIT has been answered. Returns false if it couldn't.
  */
 export const setReadAhead = (mountpoint: string, kilobytes: number): boolean => {
   try {

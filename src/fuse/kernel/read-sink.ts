@@ -1,11 +1,9 @@
 /**
- * Gathers the answer to a READ: pieces of the shared page pool become iovecs, without a copy; anything else is
- * copied behind the
- * header in the output buffer. Adjacent pieces are merged.
+ * Gathers the answer to a READ: pieces of the shared page pool become iovecs, without a copy; anything else is copied
+ * behind the header in the output buffer. Adjacent pieces are merged.
  *
- * Invariants: piece 0 starts with the reply's header; `bytesGathered` is the sum of all pieces without it. The
- * core hands out whole pages, so
- * the largest read takes some 260 pieces, far below writev's limit.
+ * Invariants: piece 0 starts with the reply's header; `bytesGathered` is the sum of all pieces without it. The core
+ * hands out whole pages, so the largest read takes some 260 pieces, far below writev's limit.
  */
 import { assert } from '../../base/assert.js';
 import { addressOf } from '../../base/syscalls.js';

@@ -1,11 +1,9 @@
 /**
  * The way back to the kernel: one output buffer and one small buffer a device.
  *
- * A reply is composed in {@link ReplyWriter.words} from {@link PAYLOAD_WORD} on, or gathered in {@link
- * ReplyWriter.sink}, and sent before
- * anything else is composed. Short replies (an errno; eight bytes) have a buffer of their own, so that they may
- * be sent while a longer one
- * is being composed: a barrier completes at any time.
+ * A reply is composed in {@link ReplyWriter.words} from {@link PAYLOAD_WORD} on, or gathered in
+ * {@link ReplyWriter.sink}, and sent before anything else is composed. Short replies (an errno; eight bytes) have a
+ * buffer of their own, so that they may be sent while a longer one is being composed: a barrier completes at any time.
  *
  * A write that fails with ENOENT means that the caller was interrupted and is gone: counted, not an error.
  */

@@ -1,11 +1,10 @@
 /**
- * The answer to one request. Consumed exactly once: a second answer throws InvariantError, since the kernel
- * would take it for the answer
- * to nothing, or worse to a later request.
+ * The answer to one request. Consumed exactly once: a second answer throws InvariantError, since the kernel would take
+ * it for the answer to nothing, or worse to a later request.
  *
  * The methods that answer return true if the kernel took it, false if the caller is gone (interrupted) or the
- * connection has ended: whatever was
- * granted to the caller with it (a lookup count, an open handle) must then be taken back.
+ * connection has ended: whatever was granted to the caller with it (a lookup count, an open handle) must then be taken
+ * back.
  */
 import { InvariantError } from '../../base/assert.js';
 import type { ReplyWriter } from './reply-writer.js';

@@ -1,7 +1,6 @@
 /**
- * One request of the kernel, decoded where it lies. Reading a field is an index into the buffer: nothing is
- * copied until a name
- * or a deferral needs it.
+ * One request of the kernel, decoded where it lies. Reading a field is an index into the buffer: nothing is copied
+ * until a name or a deferral needs it.
  *
  * Fields past what {@link bodyBytesMin} promises must be checked by who reads them; names are checked here.
  */
@@ -37,9 +36,8 @@ export class Request implements Caller {
   }
 
   /**
-   * Takes the header of a message of `length` bytes that now lies in the buffer. False for a message that can't
-   * be one: shorter than
-   * a header, or of another length than its header says.
+   * Takes the header of a message of `length` bytes that now lies in the buffer. False for a message that can't be one:
+   * shorter than a header, or of another length than its header says.
    */
   load(length: number): boolean {
     const words = this.words;

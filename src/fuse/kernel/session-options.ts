@@ -16,9 +16,9 @@ export interface KernelSessionOptions {
   /** The newest 7.x to speak. */
   minorMax: number;
   /**
-   * Answer STATX, so that birth times show. Its price: LOOKUP can't carry a birth time, so the first statx(2)
-   * of each inode that asks for one (as
-   * Node's fs.stat and stat(1) do, ls doesn't) costs a request. False: ENOSYS once, and the kernel never asks again.
+   * Answer STATX, so that birth times show. Its price: LOOKUP can't carry a birth time, so the first statx(2) of each
+   * inode that asks for one (as Node's fs.stat and stat(1) do, ls doesn't) costs a request. False: ENOSYS once, and the
+   * kernel never asks again.
    */
   birthTimes: boolean;
   maxReadaheadBytes: number;

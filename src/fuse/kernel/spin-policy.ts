@@ -1,13 +1,11 @@
 /**
  * Decides whether to look for the next request without sleeping, and for how long.
  *
- * It pays off when requests come one soon after the other and their senders run on another core. It doesn't
- * when the daemon is idle, nor when the
- * sender waits for the very core that we would burn. So:
- *  - a look that finds something keeps looking on, at the full length;
- *  - each look that finds nothing halves the length, down to not looking at all;
- *  - not looking, a sleep that turns out short is a reason to look again, but after repeated disappointment
- * only one in 2, 4, 8 … 1024.
+ * It pays off when requests come one soon after the other and their senders run on another core. It doesn't when the
+ * daemon is idle, nor when the sender waits for the very core that we would burn. So:  - a look that finds something
+ * keeps looking on, at the full length;  - each look that finds nothing halves the length, down to not looking at all;
+ * - not looking, a sleep that turns out short is a reason to look again, but after repeated disappointment only one in
+ * 2, 4, 8 … 1024.
  */
 const BACKOFF_MAX = 10;
 /** A sleep is "short" up to so many times the longest look: waking up alone takes about that long. */

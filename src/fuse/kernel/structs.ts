@@ -1,7 +1,6 @@
 /**
- * Every structure of the /dev/fuse protocol that we send or receive, version 7.45 (include/uapi/linux/fuse.h,
- * whose names are kept without
- * their `fuse_` prefix). The tests check each size against the published ones.
+ * Every structure of the /dev/fuse protocol that we send or receive, version 7.45 (include/uapi/linux/fuse.h, whose
+ * names are kept without their `fuse_` prefix). The tests check each size against the published ones.
  */
 import { layout } from './layout.js';
 

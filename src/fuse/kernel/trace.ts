@@ -1,7 +1,7 @@
 /**
- * The protocol trace: one JSON line a request, `{t, op, unique, nodeid, uid, gid, pid, args, names, errno,
- * size, us}`, written when it is
- * answered. No file contents. `t` is Unix time in seconds, `us` the time from reading the request to answering it.
+ * The protocol trace: one JSON line a request, `{t, op, unique, nodeid, uid, gid, pid, args, names, errno, size, us}`,
+ * written when it is answered. No file contents. `t` is Unix time in seconds, `us` the time from reading the request to
+ * answering it.
  *
  * The file must not lie below a mount that this process serves.
  */

@@ -1,6 +1,6 @@
 /**
- * POSIX ACLs, acl(5), through their xattrs as setfacl(1) sets them: what they do to the mode and to new files, and (where
- * somebody checks) whom they let in.
+ * POSIX ACLs, acl(5), through their xattrs as setfacl(1) sets them: what they do to the mode and to new files, and
+ * (where somebody checks) whom they let in.
  */
 import { O } from '../../harness/posix-client.js';
 import { type CaseContext, fails, type Family, put, text } from '../suite.js';

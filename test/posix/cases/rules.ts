@@ -1,6 +1,6 @@
 /**
- * Rules that no other family has a place for: times and set-id bits of the rarer calls, birth times, EMLINK, ETXTBSY, EXDEV,
- * directories that somebody stands in, files without a name.
+ * Rules that no other family has a place for: times and set-id bits of the rarer calls, birth times, EMLINK, ETXTBSY,
+ * EXDEV, directories that somebody stands in, files without a name.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readdirSync, renameSync, rmSync, rmdirSync, statSync } from 'node:fs';

@@ -1,7 +1,6 @@
 /**
- * Writer and reader against a model in memory: random operations on a few files with a small chunk size and
- * inline limit, every
- * group applied once or twice, then all bytes, extents and holes compared, and the store checked by fsck.
+ * Writer and reader against a model in memory: random operations on a few files with a small chunk size and inline
+ * limit, every group applied once or twice, then all bytes, extents and holes compared, and the store checked by fsck.
  */
 import t from 'tap';
 import { join } from 'node:path';

@@ -63,8 +63,8 @@ export class WriterRig {
   }
 
   /**
-   * Commits what `ops` has gathered; `times` more than 1 applies the same log again, or, with `sameNumber`, hands it over
-   * again as a group that the store may already have.
+   * Commits what `ops` has gathered; `times` more than 1 applies the same log again, or, with `sameNumber`, hands it
+   * over again as a group that the store may already have.
    */
   commit(barrier = false, times = 1, sameNumber = false): void {
     const { log, logBytes } = this.ops.take();
