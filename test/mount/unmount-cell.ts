@@ -298,8 +298,9 @@ class Scene {
     mountUser.child.kill('SIGCONT');
     const loops = LOOPS.includes(user);
     if (!loops) mountUser.use();
+    const { child } = mountUser;
     const sees = (): boolean =>
-      mountUser.saw !== undefined && (mountUser.closed !== undefined || user === 'cwd');
+      mountUser.saw !== undefined && (mountUser.closed !== undefined || child.exitCode !== null);
     await until('what the user sees', sees, loops ? 1_500 : ANSWER_MS).catch(() => undefined);
     if (mountUser.saw === undefined) {
       if (!loops) this.wrong.push('the user is blocked');
