@@ -92,8 +92,8 @@ function copyTables(
   for (const table of tables) {
     onTable(table);
     const columns = target.prepare('SELECT name FROM pragma_table_info(?)').pluck().all(table) as string[];
-    const copy = new TableCopy(source, target, table, columns, KEYS[table] ?? columns.slice(0, 1));
     try {
+      const copy = new TableCopy(source, target, table, columns, KEYS[table] ?? columns.slice(0, 1));
       if (!copy.run()) partly.push({ table, rows: copy.rows });
     } catch (error) {
       const message = `The table ${table} of ${path} can't be read at all; restore a backup.`;
