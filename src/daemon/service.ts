@@ -23,11 +23,13 @@ import { remount, type RemountReport, type RemountRequest } from './remount.js';
 import type { MountSettings } from './settings.js';
 import type { DaemonThreads, MountThreads } from './threads.js';
 import { leftUnsaved, type UnmountReport, type UnmountRequest } from './unmount-report.js';
+import { awaitWriteBack } from './write-back.js';
 import { Unmounter, type FinishResult, type Unmountable } from './unmounter.js';
 
 const EIO = 5;
 /** After a failure of another thread the syncer has so long for the group that it has been given. */
 const SETTLE_MS = 2_000;
+const ARRIVE_MS = 20_000;
 const NO_ACCOUNT: Account = { closed: true, flushed: { files: 0, bytes: 0 }, dropped: [], droppedMore: 0 };
 
 /** Injected so that tests need not wait. */
@@ -128,8 +130,11 @@ export class MountService {
     return this.#running().status(check);
   }
 
-  sync(): Promise<EndResult> {
-    return this.#running().sync();
+  /** Whoever asks has had the kernel write back. */
+  async sync(): Promise<EndResult> {
+    const link = this.#running();
+    await awaitWriteBack(link, ARRIVE_MS);
+    return link.sync();
   }
 
   /**
@@ -162,7 +167,10 @@ export class MountService {
     const { mountpoint, flags } = this.#settings;
     if (mount === undefined) throw new Failure('mount', `${mountpoint} is detached`);
     const { mounter } = this.#ports;
-    const setReadOnly = (readOnly: boolean): Promise<EndResult> => link.setReadOnly(readOnly);
+    const setReadOnly = async (readOnly: boolean): Promise<EndResult> => {
+      if (readOnly) await awaitWriteBack(link, ARRIVE_MS);
+      return link.setReadOnly(readOnly);
+    };
     const report = await remount({ mount, flags, mounter, host: this.#host, setReadOnly }, request);
     this.#log.write('info', 'remounted', { ...report });
     return report;
@@ -177,6 +185,7 @@ export class MountService {
       store,
       host,
       mounted: () => this.#mounted(),
+      arrived: (limitMs) => awaitWriteBack(link, limitMs),
       tally: () => link.tally(),
       closeFiles: (how) => link.closeFiles(how),
       finish: (limitMs) => {

@@ -43,6 +43,8 @@ export interface Unmountable {
   readonly host: Host;
   /** Our mount, if it is still there. */
   mounted(): MountEntry | undefined;
+  /** After a flush: what the kernel has written back is with the dispatcher. May never resolve. */
+  arrived(limitMs: number): Promise<void>;
   /** Asks the dispatcher to force-close; see vflush. Must be given up by us if it doesn't answer. */
   closeFiles(how: 'writers' | 'all'): Promise<ClosedFiles>;
   /** From now on what is stored is counted, and what is lost is the unmount's. */
@@ -183,9 +185,12 @@ export class Unmounter {
   /** syncfs(2) by a child: the kernel's dirty pages reach the dispatcher. */
   async #writeBack(): Promise<void> {
     if (this.#mount.mounted() === undefined) return;
-    await this.#phase('write-back', () =>
-      this.#mount.host.flush(this.#mount.mountpoint, this.#left(WRITE_BACK_UNTIL, 100)),
-    );
+    await this.#phase('write-back', async () => {
+      const trouble = await this.#mount.host.flush(this.#mount.mountpoint, this.#left(WRITE_BACK_UNTIL, 100));
+      const limitMs = this.#left(WRITE_BACK_UNTIL);
+      if (limitMs > 0) await within(this.#mount.arrived(limitMs), limitMs, undefined);
+      return trouble;
+    });
   }
 
   #closedPaths = new Set<string>();

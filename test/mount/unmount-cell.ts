@@ -359,9 +359,14 @@ class Scene {
 
 const CUT = new Set(['EIO', 'ENOTCONN', 'ECONNABORTED', 'EROFS']);
 
-/** Which error meets a writer in a loop depends on a race: its file is closed by force, then the connection cut. */
-const tellsOf = (scene: Scene, saw: string): string =>
-  LOOPS.includes(scene.user) && !scene.isFaulty && CUT.has(saw) ? 'cut off' : saw;
+/**
+ * Which error meets a writer in a loop depends on a race: its file is closed by force, then the connection cut. ECONNABORTED is said
+ * to whoever asked just before the cut, ENOTCONN after it.
+ */
+const tellsOf = (scene: Scene, saw: string): string => {
+  if (LOOPS.includes(scene.user) && !scene.isFaulty && CUT.has(saw)) return 'cut off';
+  return saw === 'ECONNABORTED' ? 'ENOTCONN' : saw;
+};
 
 /** Whether the last that it wrote came too late is a race too. */
 const exitOf = (scene: Scene, end: End, exit: string): string =>
