@@ -165,7 +165,7 @@ export class InProcessCore {
   abandon(): void {
     this.core.close();
     this.#syncer.close();
-    this.#lock.release();
+    this.#lock.close();
   }
 }
 
