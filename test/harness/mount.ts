@@ -227,16 +227,17 @@ export class MountedStore {
     return this;
   }
 
-  /** Returns when the daemon has gone; throws if something is left. */
-  unmount(): void {
-    if (onPlainDirectory || this.pid === 0) return;
+  /** Returns the report when the daemon has gone; throws if something is left. */
+  unmount(): string {
+    if (onPlainDirectory || this.pid === 0) return '';
     const pid = this.pid;
     this.pid = 0;
     try {
-      cliOk(['umount', this.mnt], { ...this.as, timeoutMs: UMOUNT_MS });
+      const { stdout } = cliOk(['umount', this.mnt], { ...this.as, timeoutMs: UMOUNT_MS });
       if (mountedDevice(this.mnt) !== undefined) throw new Error(`${this.mnt} is still mounted`);
       if (this.#options.join === undefined && processAlive(pid))
         throw new Error(`the daemon ${pid} outlived its unmount`);
+      return stdout;
     } finally {
       forceUnmount(this.mnt);
       this.#release();
