@@ -2,24 +2,13 @@
  * flock(2) through koffi: Node has no binding for it. The lock belongs to the open file description, so two descriptors
  * of one process exclude each other too, and the kernel drops it when the process dies.
  */
-import koffi from 'koffi';
 import { Errno, FsError } from './errno.js';
-import { linuxErrno } from './macos/errno.js';
-import { onMacos } from './macos/system.js';
+import { LOCK_EX, LOCK_NB, LOCK_UN, syscalls } from './syscalls.js';
 
-const LOCK_EX = 2;
-const LOCK_NB = 4;
-const LOCK_UN = 8;
-
-type FlockCall = (fd: number, operation: number) => number;
-
-let call: FlockCall | undefined;
-
-/** Bound at first use, so that tools which never lock don't load koffi's library. */
+/** Returns 0 or the errno. */
 function flock(fd: number, operation: number): number {
-  call ??= koffi.load(null).func('int flock(int fd, int operation)') as FlockCall;
-  if (call(fd, operation) === 0) return 0;
-  return onMacos ? linuxErrno(koffi.errno()) : koffi.errno();
+  const sys = syscalls();
+  return sys.flock(fd, operation) === 0 ? 0 : sys.errno();
 }
 
 /** Takes the exclusive lock without waiting. False: someone else holds it. Errors: FsError. */

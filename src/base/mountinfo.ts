@@ -7,6 +7,14 @@ import { readFileSync } from 'node:fs';
 /** The type under which the kernel lists our mounts: `fuse` with the subtype `vnodefs`. */
 export const FUSE_TYPE = 'fuse.vnodefs';
 
+/** What came of an attempt to detach a mount. */
+export type Detached =
+  | { outcome: 'done' }
+  | { outcome: 'busy' }
+  | { outcome: 'not-mounted' }
+  | { outcome: 'timed-out' }
+  | { outcome: 'failed'; reason: string };
+
 export interface MountEntry {
   mountId: number;
   /** `major:minor`, as st_dev of every file on it. */

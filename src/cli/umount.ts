@@ -14,6 +14,7 @@ import { findEntry, listEntries, removeEntry, type RegistryEntry } from '../daem
 import { takeDown } from '../daemon/take-down.js';
 import {
   describeUnmount,
+  ETIMEDOUT,
   leftUnsaved,
   type UnmountMode,
   type UnmountReport,
@@ -54,7 +55,6 @@ const PLAIN_MS = 60_000;
 const FORCE_MS = 10_000;
 const GRACE_MS = 2_000;
 const WAIT_AGAIN_MS = 250;
-const ETIMEDOUT = 110;
 
 export const addUmount = (program: Command, context: CliContext): void => {
   program

@@ -5,19 +5,12 @@
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
-import { readMounts, type MountEntry } from '../base/mountinfo.js';
+import { type Detached, readMounts, type MountEntry } from '../base/mountinfo.js';
 import { findHolders, type Holder } from './holders.js';
 
 /** What a statfs of a mount point says: `dead` is ENOTCONN, its daemon has gone; `hung` no answer in time. */
 export type Probe =
   { state: 'alive' } | { state: 'dead' } | { state: 'hung' } | { state: 'unreachable'; reason: string };
-
-export type Detached =
-  | { outcome: 'done' }
-  | { outcome: 'busy' }
-  | { outcome: 'not-mounted' }
-  | { outcome: 'timed-out' }
-  | { outcome: 'failed'; reason: string };
 
 export interface Host {
   mounts(): MountEntry[];

@@ -6,9 +6,8 @@
  * is called.
  *   stopping  detach; when busy write back, sync and detach lazily; ask the dispatcher to finish; all before a
  * deadline.
- *   ended     {@link MountService.ended} has resolved, once. Whatever led here, the mount point no longer shows
- * our mount,
- *             unless detaching failed (which is logged).
+ *   ended     {@link MountService.ended} has resolved, once. Whatever led here, the mount point no longer
+ *             shows our mount, unless detaching failed (which is logged).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EndResult } from './control-protocol.js';
@@ -17,6 +16,7 @@ import { asFailure, errorText, Failure } from './failure.js';
 import type { Host } from './host.js';
 import { errorFields, type Log } from './log.js';
 import type { Account, DispatcherStatus, MountConfig } from './messages.js';
+import { Errno } from '../base/errno.js';
 import { isOurs, mountAt, type MountEntry } from '../base/mountinfo.js';
 import type { DaemonPorts, StoreClaim } from './ports.js';
 import { remount, type RemountReport, type RemountRequest } from './remount.js';
@@ -26,7 +26,6 @@ import { leftUnsaved, type UnmountReport, type UnmountRequest } from './unmount-
 import { awaitWriteBack } from './write-back.js';
 import { Unmounter, type FinishResult, type Unmountable } from './unmounter.js';
 
-const EIO = 5;
 /** After a failure of another thread the syncer has so long for the group that it has been given. */
 const SETTLE_MS = 2_000;
 const ARRIVE_MS = 20_000;
@@ -244,7 +243,7 @@ export class MountService {
     await this.#detachLazily(3_000);
     // What was handed to the syncer is a whole group: it may still be committed.
     await Promise.race([this.#served?.settled(), sleep(SETTLE_MS)]);
-    this.#end({ exitCode: 1, errno: EIO, reason: `the daemon failed: ${errorText(error)}` });
+    this.#end({ exitCode: 1, errno: Errno.EIO, reason: `the daemon failed: ${errorText(error)}` });
   }
 
   #running(): MountLink {
@@ -333,7 +332,7 @@ export class MountService {
     const reason = `stopped without waiting for the last changes, because of ${why}`;
     this.#log.write('error', reason);
     await this.#detachLazily(2_000);
-    this.#end({ exitCode: 1, errno: EIO, reason });
+    this.#end({ exitCode: 1, errno: Errno.EIO, reason });
   }
 
   #mounted(): MountEntry | undefined {

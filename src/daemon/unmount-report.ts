@@ -29,6 +29,9 @@ export const parseUnmountRequest = (args: unknown): UnmountRequest => {
   return { mode: known, timeoutMs: Math.min(timeoutMs, TIMEOUT_MAX_MS) };
 };
 
+/** The errno of a report whose time was up. */
+export const ETIMEDOUT = 110;
+
 /** In this order; those that had nothing to do are left out. */
 export type PhaseName = 'write-back' | 'close' | 'wait' | 'detach' | 'finish';
 

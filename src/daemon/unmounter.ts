@@ -12,10 +12,17 @@
  */
 import { errorText } from './failure.js';
 import { isBelow, mountsBelow, type Holder } from './holders.js';
-import type { Detached, Host } from './host.js';
+import type { Host } from './host.js';
 import type { ClosedFiles } from './messages.js';
-import type { MountEntry } from '../base/mountinfo.js';
-import type { Phase, PhaseName, UnmountReport, UnmountRequest } from './unmount-report.js';
+import { Errno } from '../base/errno.js';
+import type { Detached, MountEntry } from '../base/mountinfo.js';
+import {
+  ETIMEDOUT,
+  type Phase,
+  type PhaseName,
+  type UnmountReport,
+  type UnmountRequest,
+} from './unmount-report.js';
 
 /** How the deadline is shared out, as parts of the whole: a later step keeps what an earlier one needs not. */
 const WRITE_BACK_UNTIL = 0.45;
@@ -29,9 +36,6 @@ const LOOK_SHARE = 5;
 /** What one look may take of the whole time. */
 const LOOK_PART = 0.1;
 const LOOK_MIN_MS = 500;
-
-const ETIMEDOUT = 110;
-const EIO = 5;
 
 /** What became of the store, from the dispatcher's last message. */
 export type FinishResult = Pick<UnmountReport, 'errno' | 'reason' | 'flushed' | 'dropped' | 'droppedMore'>;
@@ -153,7 +157,7 @@ export class Unmounter {
     if (outcome === 'done' || outcome === 'not-mounted') return this.#finish(false);
     if (outcome === 'busy') return this.#report('busy');
     if (outcome === 'timed-out') return this.#report('busy', 'not unmounted in time', ETIMEDOUT);
-    return this.#report('busy', this.#phases[0]?.trouble, EIO);
+    return this.#report('busy', this.#phases[0]?.trouble, Errno.EIO);
   }
 
   async #writeClose(): Promise<UnmountReport> {
@@ -203,7 +207,7 @@ export class Unmounter {
       const limitMs = this.#left(CLOSE_UNTIL, 100);
       const answer = await within(this.#mount.closeFiles('writers'), limitMs + 200, undefined);
       if (answer === undefined) return 'the dispatcher does not answer';
-      refusal = answer.done ? undefined : [answer.trouble, EIO];
+      refusal = answer.done ? undefined : [answer.trouble, Errno.EIO];
       this.#closedPaths = new Set(answer.paths.map((path: string) => this.#absolute(path)));
       return answer.trouble;
     });
@@ -260,7 +264,7 @@ export class Unmounter {
   /** `asked`: the kernel hasn't let go by itself, so the dispatcher must be told. */
   async #finish(asked: boolean): Promise<UnmountReport> {
     const late: FinishResult = {
-      errno: 5,
+      errno: Errno.EIO,
       reason: 'the dispatcher did not finish in time',
       flushed: { files: 0, bytes: 0 },
       dropped: [],

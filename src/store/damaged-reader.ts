@@ -50,19 +50,27 @@ export class DamagedStoreReader extends SqliteStoreReader {
   }
 
   #standInRoot(): InodeRecord {
-    const times = { atimeSec: 0, mtimeSec: 0, ctimeSec: 0, btimeSec: 0 };
-    const fractions = { atimeNsec: 0, mtimeNsec: 0, ctimeNsec: 0, btimeNsec: 0 };
     return {
-      ...{
-        ino: asIno(ROOT_INO),
-        mode: S_IFDIR | 0o755,
-        uid: process.getuid?.() ?? 0,
-        gid: process.getgid?.() ?? 0,
-      },
-      ...{ nlink: 2, size: this.#entriesOfRoot(), rdev: 0, allocPages: 0, flags: 0, xattrCount: 0 },
-      ...{ parent: ROOT_INO, nextCookie: Number.MAX_SAFE_INTEGER },
-      ...times,
-      ...fractions,
+      ino: asIno(ROOT_INO),
+      mode: S_IFDIR | 0o755,
+      uid: process.getuid?.() ?? 0,
+      gid: process.getgid?.() ?? 0,
+      nlink: 2,
+      size: this.#entriesOfRoot(),
+      rdev: 0,
+      allocPages: 0,
+      flags: 0,
+      xattrCount: 0,
+      parent: ROOT_INO,
+      nextCookie: Number.MAX_SAFE_INTEGER,
+      atimeSec: 0,
+      atimeNsec: 0,
+      mtimeSec: 0,
+      mtimeNsec: 0,
+      ctimeSec: 0,
+      ctimeNsec: 0,
+      btimeSec: 0,
+      btimeNsec: 0,
     };
   }
 

@@ -156,20 +156,12 @@ export class StoreWriter {
 
   /** SQLite pages of the main file, once the WAL is folded in. Errors: FsError. */
   pages(): number {
-    try {
-      return Number(this.#db.pragma('page_count', { simple: true }));
-    } catch (error) {
-      throw storeFsError(error, 'pages');
-    }
+    return this.#pageCount('page_count');
   }
 
   /** Those that hold nothing. Errors: FsError. */
   freePages(): number {
-    try {
-      return Number(this.#db.pragma('freelist_count', { simple: true }));
-    } catch (error) {
-      throw storeFsError(error, 'freePages');
-    }
+    return this.#pageCount('freelist_count');
   }
 
   /**
@@ -209,6 +201,14 @@ export class StoreWriter {
       this.checkpoint('truncate', COMMIT_BUSY_MS);
     } finally {
       this.#db.close();
+    }
+  }
+
+  #pageCount(pragma: 'page_count' | 'freelist_count'): number {
+    try {
+      return Number(this.#db.pragma(pragma, { simple: true }));
+    } catch (error) {
+      throw storeFsError(error, pragma);
     }
   }
 

@@ -32,8 +32,11 @@ export interface SyncerLimits {
   idleMs: number;
 }
 const LIMITS: SyncerLimits = {
-  ...{ walSoftBytes: 16 << 20, walHardBytes: 1024 << 20, walMaxBytes: 4096 * 2 ** 20 },
-  ...{ keepFreePages: 128, idleMs: 250 },
+  walSoftBytes: 16 << 20,
+  walHardBytes: 1024 << 20,
+  walMaxBytes: 4096 * 2 ** 20,
+  keepFreePages: 128,
+  idleMs: 250,
 };
 /** A group whose WAL frames are fewer than this is a small one. */
 const SMALL_GROUP_BYTES = 256 << 10;

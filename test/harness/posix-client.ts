@@ -261,6 +261,16 @@ export const errorCode = (error: unknown): string => {
   return typeof code === 'string' ? code : `not an errno: ${String(error)}`;
 };
 
+/** {@link errorCode} of what `work` throws, or `no error`. */
+export const codeOf = (work: () => unknown): string => {
+  try {
+    work();
+    return 'no error';
+  } catch (error) {
+    return errorCode(error);
+  }
+};
+
 /** `dir/name`, where `name` may be bytes. */
 export const at = (dir: Path, name: Path): Path =>
   typeof dir === 'string' && typeof name === 'string'

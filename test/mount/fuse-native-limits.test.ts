@@ -27,7 +27,7 @@ import {
   mountStore,
   VNODEFS_CAPABILITIES,
 } from '../harness/mount.js';
-import { errorCode } from '../harness/posix-client.js';
+import { codeOf } from '../harness/posix-client.js';
 import { RealClient } from '../harness/real-client.js';
 
 // Starting so many daemons takes long on a busy machine.
@@ -35,15 +35,6 @@ t.setTimeout(900_000);
 const skip = withoutNative;
 const ON_NATIVE: MountOptions = { args: NATIVE };
 const KERNEL: MountOptions = { args: ['--transport', 'kernel'] };
-
-const codeOf = (work: () => unknown): string => {
-  try {
-    work();
-    return 'no error';
-  } catch (error) {
-    return errorCode(error);
-  }
-};
 
 /** An empty store, not mounted yet. */
 const storeOf = (t: Test, options: MountOptions): MountedStore => {

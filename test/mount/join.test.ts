@@ -1,11 +1,10 @@
 /** Several mounts in one daemon: `vnodefs mount --join`. */
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { ExitCode } from '../../src/cli/exit-codes.js';
 import type { MountReport } from '../../src/cli/status.js';
-import { run, start, until } from '../harness/commands.js';
+import { run, until } from '../harness/commands.js';
 import {
   cli,
   cliOk,
@@ -16,8 +15,7 @@ import {
   onPlainDirectory,
   processAlive,
 } from '../harness/mount.js';
-
-const LOAD = fileURLToPath(new URL('../support/mount-load.js', import.meta.url));
+import { startLoad } from '../harness/mount-load.js';
 
 const reportOf = ({ mnt }: MountedStore): MountReport => {
   const { mounts } = JSON.parse(cliOk(['status', mnt, '--json']).stdout) as { mounts: MountReport[] };
@@ -148,7 +146,7 @@ await t.test('one of two is cut off under load', { skip }, async (t) => {
   const second = joinTo(t, first);
   const stop = join(first.base, 'stop');
   const load = (mounted: MountedStore, seed: number) =>
-    start(process.execPath, [LOAD, mounted.mnt, stop, String(seed)], { timeoutMs: 300_000 });
+    startLoad(mounted.mnt, stop, seed, { timeoutMs: 300_000 });
   const loads = [load(first, 1), load(second, 2)];
   await until('load on both', () => [1, 2].every((seed) => existsSync(`${stop}.${seed}`)), 120_000);
   const { logFile } = reportOf(second);

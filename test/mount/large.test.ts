@@ -15,7 +15,7 @@ import {
   onPlainDirectory,
   TEST_CAPABILITIES,
 } from '../harness/mount.js';
-import { errorCode, O } from '../harness/posix-client.js';
+import { codeOf, O } from '../harness/posix-client.js';
 import { RealClient } from '../harness/real-client.js';
 
 t.setTimeout(fullSize ? 7_200_000 : 300_000);
@@ -52,15 +52,6 @@ const listed = (client: RealClient, dir: string): Uint8Array => {
   }
   client.close(fd);
   return seen;
-};
-
-const codeOf = (work: () => unknown): string => {
-  try {
-    work();
-    return 'no error';
-  } catch (error) {
-    return errorCode(error);
-  }
 };
 
 await t.test(`${ENTRIES} entries in one directory: create, look up, list, remove`, (ct) => {

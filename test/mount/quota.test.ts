@@ -13,7 +13,7 @@ import {
   onPlainDirectory,
   TEST_CAPABILITIES,
 } from '../harness/mount.js';
-import { errorCode, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, O } from '../harness/posix-client.js';
+import { codeOf, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, O } from '../harness/posix-client.js';
 import { RealClient } from '../harness/real-client.js';
 
 const PAGE = 4096;
@@ -22,15 +22,6 @@ const MAP_SHARED = 1;
 const MS_SYNC = 4;
 const LIMIT_PAGES = 512;
 const LIMIT = LIMIT_PAGES * PAGE;
-
-const codeOf = (work: () => unknown): string => {
-  try {
-    work();
-    return 'no error';
-  } catch (error) {
-    return errorCode(error);
-  }
-};
 
 const limited = (test: Test, ...args: string[]): MountedStore => {
   const mounted = new MountedStore();

@@ -10,7 +10,7 @@ import { ExitCode } from '../../src/cli/exit-codes.js';
 import type { MountReport } from '../../src/cli/status.js';
 import type { UnmountReport } from '../../src/daemon/unmount-report.js';
 import { checkStore } from '../../src/store/fsck.js';
-import { run, start, tryRun, until } from '../harness/commands.js';
+import { run, tryRun, until } from '../harness/commands.js';
 import {
   cli,
   cliOk,
@@ -20,8 +20,8 @@ import {
   onPlainDirectory,
   processAlive,
 } from '../harness/mount.js';
+import { startLoad } from '../harness/mount-load.js';
 
-const LOAD = fileURLToPath(new URL('../support/mount-load.js', import.meta.url));
 const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
 /** Operations that must succeed after an unmount that was refused. */
 const FURTHER = 10_000;
@@ -46,9 +46,7 @@ await t.test('after a refused unmount under load all goes on', { skip, timeout: 
   const stop = join(mounted.base, 'stop');
   const loads = [1, 2].map((seed) => {
     mkdirSync(join(mounted.mnt, String(seed)));
-    return start(process.execPath, [LOAD, join(mounted.mnt, String(seed)), stop, String(seed)], {
-      timeoutMs: LONG_MS,
-    });
+    return startLoad(join(mounted.mnt, String(seed)), stop, seed, { timeoutMs: LONG_MS });
   });
   ct.teardown(() => {
     writeFileSync(stop, '');

@@ -13,13 +13,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { UnmountReport } from '../../src/daemon/unmount-report.js';
 import { checkStore } from '../../src/store/fsck.js';
-import { type Running, start, until } from '../harness/commands.js';
+import { type Running, until } from '../harness/commands.js';
 import { cli, cliOk, forceUnmount, mountedDevice, processAlive } from '../harness/mount.js';
+import { startLoad } from '../harness/mount-load.js';
 
-const LOAD = fileURLToPath(new URL('../support/mount-load.js', import.meta.url));
 const LOAD_MS = 4 * 3_600_000;
 const WAIT_MS = 60_000;
 /** Descriptors and threads of a syncer go when its thread has ended, a moment after the report. */
@@ -66,7 +65,7 @@ class Round {
     const seeds = Array.from({ length: LOADS_PER_ROUND }, (_, i) => i + 1);
     const loads = seeds.map((seed): Running => {
       mkdirSync(join(this.mnt, String(seed)));
-      return start(process.execPath, [LOAD, join(this.mnt, String(seed)), stop, String(seed)]);
+      return startLoad(join(this.mnt, String(seed)), stop, seed);
     });
     await until('load on the mount', () => seeds.every((seed) => existsSync(`${stop}.${seed}`)), WAIT_MS);
     this.#unmount(loads.length);
@@ -111,7 +110,7 @@ export const unmountRounds = async ({ rounds, onRound }: Rounds): Promise<string
   mkdirSync(mnt);
   const mounted = cliOk(['mount', join(base, 'beside.db'), beside, '--json', '--pages', '8MiB']);
   const { pid } = JSON.parse(mounted.stdout) as { pid: number };
-  const load = start(process.execPath, [LOAD, beside, stop, '9'], { timeoutMs: LOAD_MS });
+  const load = startLoad(beside, stop, 9, { timeoutMs: LOAD_MS });
   const wrong: string[] = [];
   const rssMiB: number[] = [];
   try {

@@ -1,4 +1,5 @@
 /** The programs of macOS that unmount, list mounts and find who holds one: their arguments, and what they print. */
+import type { Detached } from '../mountinfo.js';
 
 /** `force` takes what is open away, where Linux would detach lazily. */
 export const unmountCommand = (mountpoint: string, force: boolean): readonly [string, readonly string[]] => [
@@ -6,15 +7,8 @@ export const unmountCommand = (mountpoint: string, force: boolean): readonly [st
   force ? ['unmount', 'force', mountpoint] : ['unmount', mountpoint],
 ];
 
-export type Unmounted =
-  | { outcome: 'done' }
-  | { outcome: 'busy' }
-  | { outcome: 'not-mounted' }
-  | { outcome: 'timed-out' }
-  | { outcome: 'failed'; reason: string };
-
 /** `text` is what diskutil printed on either stream. */
-export const readUnmounted = (status: number | undefined, text: string): Unmounted => {
+export const readUnmounted = (status: number | undefined, text: string): Detached => {
   if (status === 0) return { outcome: 'done' };
   if (status === undefined) return { outcome: 'timed-out' };
   if (/not mounted|failed to find disk|is not a mount point|was already unmounted/i.test(text))

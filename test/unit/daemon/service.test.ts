@@ -3,7 +3,8 @@ import type { Holder } from '../../../src/daemon/holders.js';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import t from 'tap';
 import { Failure } from '../../../src/daemon/failure.js';
-import type { Detached, Host } from '../../../src/daemon/host.js';
+import type { Detached } from '../../../src/base/mountinfo.js';
+import type { Host } from '../../../src/daemon/host.js';
 import type {
   DispatcherStatus,
   FromDispatcher,
