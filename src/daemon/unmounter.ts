@@ -30,6 +30,8 @@ const CLOSE_UNTIL = 0.7;
 const WAIT_UNTIL = 0.6;
 const FINISH_UNTIL = 0.95;
 const DETACH_MIN_MS = 1_000;
+/** So long a plain unmount is tried again while the mount is busy by nobody. */
+const UNSEEN_MS = 1_000;
 /** Between two looks at all processes, and many times what a look takes: it must not be what keeps the machine busy. */
 const LOOK_AGAIN_MS = 100;
 const LOOK_SHARE = 5;
@@ -150,7 +152,7 @@ export class Unmounter {
     let detached: Detached = { outcome: 'not-mounted' };
     await this.#phase('detach', async () => {
       if (this.#mount.mounted() === undefined) return '';
-      detached = await this.#mount.host.detach(this.#mount.mountpoint, false, this.#left(1, DETACH_MIN_MS));
+      detached = await this.#detachUnused();
       return detached.outcome === 'failed' ? detached.reason : '';
     });
     const { outcome } = detached as Detached;
@@ -158,6 +160,27 @@ export class Unmounter {
     if (outcome === 'busy') return this.#report('busy');
     if (outcome === 'timed-out') return this.#report('busy', 'not unmounted in time', ETIMEDOUT);
     return this.#report('busy', this.#phases[0]?.trouble, Errno.EIO);
+  }
+
+  /**
+   * As umount(2). Whoever looks a path up or asks statfs(2) at this very moment keeps a mount busy without being in any
+   * list of who uses it: if nobody is to be seen, another attempt follows soon.
+   */
+  async #detachUnused(): Promise<Detached> {
+    const { host, mountpoint } = this.#mount;
+    const untilMs = performance.now() + UNSEEN_MS;
+    for (;;) {
+      const detached = await host.detach(mountpoint, false, this.#left(1, DETACH_MIN_MS));
+      if (detached.outcome !== 'busy' || performance.now() >= untilMs || this.#isUsed()) return detached;
+      await sleep(LOOK_AGAIN_MS);
+    }
+  }
+
+  /** By somebody who is to be seen. */
+  #isUsed(): boolean {
+    const mount = this.#mount.mounted();
+    if (mount === undefined) return false;
+    return mountsBelow(mount, this.#mount.host.mounts()).length > 0 || this.#holders().length > 0;
   }
 
   async #writeClose(): Promise<UnmountReport> {

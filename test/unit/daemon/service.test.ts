@@ -229,6 +229,22 @@ void t.test('SIGTERM: readers have a while, then it is forced', async (t) => {
   t.strictSame(events, [...CLOSE, 'close', ...END]);
 });
 
+void t.test('busy for a moment, by nobody who is to be seen', async (t) => {
+  let attempts = 0;
+  const passing = setUp({ detach: () => ({ outcome: ++attempts < 3 ? 'busy' : 'done' }) });
+  await passing.service.start();
+  t.match(await passing.service.unmount({ mode: 'plain', timeoutMs: 1000 }), { outcome: 'unmounted' });
+  t.equal(attempts, 3);
+  const lasting = setUp({ detach: (lazy) => ({ outcome: lazy ? 'done' : 'busy' }) });
+  await lasting.service.start();
+  t.match(await lasting.service.unmount({ mode: 'plain', timeoutMs: 1000 }), {
+    outcome: 'busy',
+    holders: [],
+  });
+  t.equal(lasting.service.state, 'running');
+  await lasting.service.unmount({ mode: 'force', timeoutMs: 1000 });
+});
+
 void t.test('plain, write-close and force', async (t) => {
   const busy = setUp({
     detach: (lazy) => ({ outcome: lazy ? 'done' : 'busy' }),
