@@ -14,6 +14,7 @@ import { FaultDisk } from './disk.js';
 import type { FaultRule } from './disk-faults.js';
 import { RequestLog } from './request-log.js';
 import type { RigOptions, Sabotage } from './rig-daemon.js';
+import { childEnvironment } from '../harness/environment.js';
 
 export interface Workload {
   name: string;
@@ -50,7 +51,7 @@ class Rig {
     const daemon = fileURLToPath(new URL('./rig-daemon.js', import.meta.url));
     this.#child = spawn(process.execPath, [daemon, mnt, JSON.stringify(options)], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, NODE_OPTIONS: '' },
+      env: childEnvironment(),
     });
     if (this.#child.stdout) {
       createInterface({ input: this.#child.stdout }).on('line', (line) => {

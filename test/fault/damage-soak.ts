@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { makeBases } from './damage-base.js';
 import type { DamageResult } from './damage-one.js';
+import { childEnvironment } from '../harness/environment.js';
 
 /** Descriptors of lock files are kept for a process's life, so a worker does only so many. */
 const SEEDS_PER_WORKER = 200;
@@ -82,6 +83,7 @@ const runWorker = (
   new Promise((resolve) => {
     const child = spawn(process.execPath, [worker, dir, String(first), String(count), ...bases], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: childEnvironment(),
     });
     let done = 0;
     let stderr = '';

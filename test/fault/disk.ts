@@ -11,6 +11,7 @@ import type { DiskCommand } from './disk-daemon.js';
 import type { FaultRule } from './disk-faults.js';
 import { type DiskRecord, loadTrace } from './disk-trace.js';
 import { MARK_NAME } from './disk-vfs.js';
+import { childEnvironment } from '../harness/environment.js';
 
 const DEADLINE_MS = 120_000;
 
@@ -40,7 +41,7 @@ export class FaultDisk {
     const daemon = fileURLToPath(new URL('./disk-daemon.js', import.meta.url));
     this.#child = spawn(process.execPath, [daemon, this.path, this.backing, String(seed)], {
       stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, NODE_OPTIONS: '' },
+      env: childEnvironment(),
     });
     if (this.#child.stdout) {
       createInterface({ input: this.#child.stdout }).on('line', (line) => this.#waiting.shift()?.(line));

@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { childEnvironment } from './environment.js';
 
 export interface RunOptions {
   cwd?: string;
@@ -22,13 +23,6 @@ export interface Result {
 const DEADLINE_MS = 60_000;
 const OUTPUT_BYTES_MAX = 64 << 20;
 
-/** Without what tap puts into Node's options: children are ordinary programs, perhaps of another user. */
-const environment = (options: RunOptions): NodeJS.ProcessEnv => ({
-  ...process.env,
-  NODE_OPTIONS: '',
-  ...options.env,
-});
-
 /** Output goes through files: a daemon that a command leaves behind mustn't keep a pipe, and with it us, open. */
 export const tryRun = (command: string, args: readonly string[], options: RunOptions = {}): Result => {
   const dir = mkdtempSync(join(tmpdir(), 'vnodefs-run-'));
@@ -37,7 +31,7 @@ export const tryRun = (command: string, args: readonly string[], options: RunOpt
   try {
     const child = spawnSync(command, args, {
       cwd: options.cwd,
-      env: environment(options),
+      env: childEnvironment(options.env),
       uid: options.uid,
       gid: options.gid,
       input: options.input,
@@ -73,7 +67,7 @@ export interface Running {
 export const start = (command: string, args: readonly string[], options: RunOptions = {}): Running => {
   const child = spawn(command, args, {
     cwd: options.cwd,
-    env: environment(options),
+    env: childEnvironment(options.env),
     uid: options.uid,
     gid: options.gid,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { ExitCode } from '../../src/cli/exit-codes.js';
 import { identify, isAlive } from '../../src/daemon/process-identity.js';
+import { childEnvironment } from '../harness/environment.js';
 import type { MountReport } from '../../src/cli/status.js';
 
 const SCRIPT = fileURLToPath(new URL('../support/memory-cli.js', import.meta.url));
@@ -27,7 +28,7 @@ interface Result {
 const setUp = (t: Test) => {
   const dir = mkdtempSync(join(tmpdir(), 'vnodefs-cli-')); // short: sockets are below it
   mkdirSync(join(dir, 'm'));
-  const env = { ...process.env, VNODEFS_RUNTIME_DIR: join(dir, 'run'), VNODEFS_LOG_DIR: join(dir, 'log') };
+  const env = childEnvironment({ VNODEFS_RUNTIME_DIR: join(dir, 'run'), VNODEFS_LOG_DIR: join(dir, 'log') });
   const m = join(dir, 'm');
   const store = join(dir, 's.db');
   const vnodefs = (...args: string[]): Result => {

@@ -16,6 +16,7 @@ import { run, start, until } from '../harness/commands.js';
 import { openCoreTarget } from '../harness/core-target.js';
 import { FAULT_OFFSET, type Fault, faultEnv } from '../harness/fault.js';
 import { cli, forceUnmount, mountedDevice, onPlainDirectory, REPOSITORY } from '../harness/mount.js';
+import { childEnvironment } from '../harness/environment.js';
 
 const CLI = join(REPOSITORY, 'bin/vnodefs.js');
 const ENDS_MS = 60_000;
@@ -41,7 +42,7 @@ const mountFaulty = async (ct: Test, fault: Fault, options: string): Promise<Dae
   const args = ['mount', store, mnt, '--foreground', '--log-file', logFile, '-o', options];
   const child = spawn(process.execPath, [CLI, ...args], {
     stdio: ['ignore', 'pipe', 'ignore'],
-    env: { ...process.env, ...faultEnv(fault), VNODEFS_TEST_FAULT_WHEN: when },
+    env: childEnvironment({ ...faultEnv(fault), VNODEFS_TEST_FAULT_WHEN: when }),
   });
   ct.teardown(() => {
     forceUnmount(mnt);

@@ -10,6 +10,7 @@ import type { Holder, Use } from '../../src/daemon/holders.js';
 import type { UnmountReport } from '../../src/daemon/unmount-report.js';
 import { has, run, tryRun, until } from '../harness/commands.js';
 import { cli, cliOk, mountedDevice, mountStore, onPlainDirectory } from '../harness/mount.js';
+import { childEnvironment } from '../harness/environment.js';
 
 const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
 const KINDS = [
@@ -48,7 +49,7 @@ const skip = onPlainDirectory
 const startUser = (ct: Test, kind: string, mnt: string): { child: ChildProcess; ready: () => boolean } => {
   const child = spawn(process.execPath, [USER, kind, mnt, String(1 << 16)], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, NODE_OPTIONS: '' },
+    env: childEnvironment(),
   });
   let ready = false;
   createInterface({ input: child.stdout }).on('line', (line) => {

@@ -14,6 +14,7 @@ import { MountError } from '../../src/fuse/kernel/mount-error.js';
 import { mountKernel, unmountKernel } from '../../src/fuse/kernel/mount.js';
 import { mountAt, readMounts, type MountEntry } from '../../src/base/mountinfo.js';
 import { setReadAhead } from '../../src/fuse/kernel/read-ahead.js';
+import { childEnvironment } from '../harness/environment.js';
 
 const findMount = (mountpoint: string): MountEntry | undefined => mountAt(readMounts(), mountpoint);
 
@@ -44,18 +45,11 @@ interface Daemon {
 
 const start = async (mountpoint: string, options: object, uid?: number): Promise<Daemon> => {
   const user = uid === undefined ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
-  // tap's hooks would have the child write to a directory that an ordinary user can't.
-  const command = [
-    'env',
-    '-u',
-    'NODE_OPTIONS',
-    ...user,
-    process.execPath,
-    DAEMON,
-    mountpoint,
-    JSON.stringify(options),
-  ];
-  const child = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
+  const command = [...user, process.execPath, DAEMON, mountpoint, JSON.stringify(options)];
+  const child = spawn(command[0], command.slice(1), {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: childEnvironment(),
+  });
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const lines = createInterface({ input: child.stdout });
   let last = '';

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { has, run, start, until } from '../harness/commands.js';
+import { childEnvironment } from '../harness/environment.js';
 import { forceUnmount, mountedDevice, onPlainDirectory, REPOSITORY } from '../harness/mount.js';
 
 const TEMPLATE = readFileSync(join(REPOSITORY, 'scripts/systemd/vnodefs@.service'), 'utf8');
@@ -50,6 +51,7 @@ await t.test('the line of fstab', { skip: lacks(GENERATOR) }, (ct) => {
 /** Stands in for systemd: prints the first datagram that arrives on the socket named by its argument. */
 const RECEIVER = `
 import socket, sys
+import { childEnvironment } from '../harness/environment.js';
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind(sys.argv[1])
 s.settimeout(60)
@@ -81,7 +83,7 @@ await t.test('the service: ready when it is mounted, ended by SIGTERM', { skip }
   const [program, ...args] = commandOf('home', mnt, base);
   const daemon = spawn(program, args, {
     stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, NODE_OPTIONS: '', NOTIFY_SOCKET: socket },
+    env: childEnvironment({ NOTIFY_SOCKET: socket }),
   });
   ct.teardown(() => daemon.kill('SIGKILL'));
   ct.match((await receiver.done).stdout, /^READY=1$/m);

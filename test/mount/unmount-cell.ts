@@ -15,6 +15,7 @@ import type { UnmountReport } from '../../src/daemon/unmount-report.js';
 import { start, until } from '../harness/commands.js';
 import { openCoreTarget } from '../harness/core-target.js';
 import { cliOk, fullSize, mountedDevice, REPOSITORY, TRANSPORT_ARGS } from '../harness/mount.js';
+import { childEnvironment } from '../harness/environment.js';
 
 export const USERS = [
   'none',
@@ -104,7 +105,7 @@ class MountUser {
       [USER, kind, directory, String(kind === 'dirty-mmap' ? MAPPED_BYTES : DIRTY_BYTES)],
       {
         stdio: ['pipe', 'pipe', 'inherit'],
-        env: { ...process.env, NODE_OPTIONS: '' },
+        env: childEnvironment(),
       },
     );
     const { stdout, stdin } = this.child;
@@ -206,7 +207,7 @@ class Scene {
     const args = ['mount', this.store, this.mnt, ...small, ...TRANSPORT_ARGS];
     const daemon = spawn(process.execPath, [CLI, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, NODE_OPTIONS: '' },
+      env: childEnvironment(),
     });
     this.daemon = daemon;
     let printed = false;

@@ -21,6 +21,7 @@ import {
   processAlive,
 } from '../harness/mount.js';
 import { startLoad } from '../harness/mount-load.js';
+import { childEnvironment } from '../harness/environment.js';
 
 const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
 /** Operations that must succeed after an unmount that was refused. */
@@ -146,7 +147,7 @@ await t.test('the first close(2) on a mount that has ended', { skip }, async (ct
   mounted.remount(); // no file has been closed on it
   const user = spawn(process.execPath, [USER, 'first-close', mounted.mnt], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, NODE_OPTIONS: '' },
+    env: childEnvironment(),
   });
   const said: Record<string, unknown> = {};
   createInterface({ input: user.stdout }).on('line', (line) => {

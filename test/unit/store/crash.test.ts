@@ -13,6 +13,7 @@ import { checkStore } from '../../../src/store/fsck.js';
 import { lockStore } from '../../../src/store/lock.js';
 import { openReader } from '../../../src/store/reader.js';
 import { file, scratchDir, WriterRig } from './scratch.js';
+import { childEnvironment } from '../../harness/environment.js';
 
 const BARRIER_EVERY = 5;
 
@@ -38,6 +39,7 @@ function writeForEver(path: string): void {
 async function killOne(t: Test, path: string, afterMs: number): Promise<void> {
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url), path], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: childEnvironment(),
   });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));

@@ -14,6 +14,7 @@ import { type LogState, Syncer, type SyncerLimits } from '../../../src/syncer/sy
 import { WouldBlock } from '../../../src/vfs/api.js';
 import { InProcessCore } from '../../harness/test-core.js';
 import { file, scratchDir } from '../store/scratch.js';
+import { childEnvironment } from '../../harness/environment.js';
 
 const MIB = 1 << 20;
 /** In MiB. */
@@ -90,7 +91,7 @@ const begin = (db) => { db.exec('BEGIN'); db.prepare('SELECT count(*) FROM inode
 process.stdin.on('end', () => process.exit()).resume(); ${what}`;
   const child = spawn(process.execPath, ['-e', text], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, NODE_OPTIONS: '' },
+    env: childEnvironment(),
   });
   t.teardown(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
