@@ -1,7 +1,7 @@
 /** Operations on names: mknod, mkdir, symlink, link, unlink, rmdir, rename, readdir. */
 import { Errno, fsError, FsError } from '../../base/errno.js';
 import type { Ino } from '../../base/ids.js';
-import type { Attributes } from '../../vfs/api.js';
+import { type Attributes, WouldBlock } from '../../vfs/api.js';
 import type { Answer, NativeContext } from './context.js';
 import { isHiddenName } from './hidden-files.js';
 import { REPLACEMENT, textOf } from './paths.js';
@@ -49,7 +49,9 @@ export const unlink = (cx: NativeContext, answer: Answer, path: string): void =>
  * data would be lost to whoever has it open.
  */
 const requireUnneeded = (cx: NativeContext, directory: Ino): void => {
-  if (cx.hidden.size > 0 && cx.hidden.hasIn(directory)) throw fsError('EBUSY', 'rmdir');
+  const busy = cx.hidden.size > 0 && cx.hidden.hasIn(directory);
+  if (busy === true) throw fsError('EBUSY', 'rmdir');
+  if (busy !== false) throw new WouldBlock(busy);
 };
 
 export const rmdir = (cx: NativeContext, answer: Answer, path: string): void => {

@@ -127,7 +127,7 @@ void t.test('names: UTF-8 comes and goes, what is not is refused rather than mis
   t.end();
 });
 
-void t.test('hidden files', (t) => {
+void t.test('hidden files', async (t) => {
   t.ok(isHiddenName('.fuse_hidden0000000200000001'));
   t.notOk(isHiddenName('.fuse_hidden'));
   const hidden = new HiddenFiles();
@@ -137,12 +137,25 @@ void t.test('hidden files', (t) => {
   t.ok(hidden.isPending(dir, name));
   t.equal(hidden.inoAt(dir, other), ino);
   t.equal(hidden.inoAt(asIno(9), other), undefined);
-  t.ok(hidden.hasIn(dir));
+  t.equal(hidden.hasIn(asIno(9)), false);
+  const busy = hidden.hasIn(dir);
+  if (typeof busy === 'boolean') throw new Error('its release may be on the way');
+  const waits: string[] = [];
+  const cancel = busy.wait(() => waits.push('cancelled'));
+  cancel();
+  await new Promise<void>((resolve) => busy.wait(resolve));
+  t.equal(hidden.hasIn(dir), true, 'and never came');
   hidden.settled();
   t.notOk(hidden.isPending(dir, name));
+  hidden.hide({ parent: dir, name }, { parent: dir, name: other }, ino);
+  const young = hidden.hasIn(dir);
+  if (typeof young === 'boolean') throw new Error('young again');
+  const released = new Promise<void>((resolve) => young.wait(resolve));
+  hidden.settled();
   hidden.forget(ino);
+  await released;
+  t.strictSame(waits, []);
   t.equal(hidden.size, 0);
-  t.end();
 });
 
 void t.test('open files have numbers of 31 bits', (t) => {
