@@ -1,6 +1,6 @@
 /**
- * Reads a run's raw TAP and prints `N passed, N failed`, counting assertions: a test point that closes a subtest counts
- * only when it failed for a reason of its own (a time-out, a wrong plan). `tap-summary FILE STATUS LEFTOVERS` exits
+ * Reads a run's raw TAP and prints what failed and `N passed, N failed`, counting assertions: a test point that closes
+ * a subtest counts only when it failed for a reason of its own (a time-out, a wrong plan). `tap-summary FILE STATUS LEFTOVERS` exits
  * non-zero on any failure and when nothing was tested.
  */
 import { readFileSync } from 'node:fs';
@@ -10,14 +10,19 @@ export interface TapCounts {
   passed: number;
   failed: number;
   skipped: number;
+  /** Of what failed: file > subtest > point. */
+  failures: string[];
 }
 
+const SUBTEST = /^( *)# Subtest: (.*)$/;
 const POINT = /^( *)(not )?ok\b(.*)$/;
 /** tap indents a subtest by four spaces a level. */
 const INDENT = 4;
 
 export const countTap = (text: string): TapCounts => {
-  const counts: TapCounts = { passed: 0, failed: 0, skipped: 0 };
+  const counts: TapCounts = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  /** By depth: the subtest that is open. */
+  const subtests: string[] = [];
   /** By depth: whether points, and failed ones, were seen since the last point one level up. */
   const points: boolean[] = [];
   const failures: boolean[] = [];
@@ -32,6 +37,8 @@ export const countTap = (text: string): TapCounts => {
       yamlIndent = indent;
       continue;
     }
+    const opened = SUBTEST.exec(line);
+    if (opened !== null) subtests[Math.floor(opened[1].length / INDENT)] = opened[2];
     const match = POINT.exec(line);
     if (match === null) continue;
     const depth = Math.floor(match[1].length / INDENT);
@@ -41,8 +48,11 @@ export const countTap = (text: string): TapCounts => {
     points.length = failures.length = depth + 1;
     points[depth] = true;
     if (failed) failures[depth] = true;
-    if (failed && !(isParent && explained)) counts.failed++;
-    else if (!failed && !isParent) {
+    if (failed && !(isParent && explained)) {
+      counts.failed++;
+      const point = match[3].replace(/^ *\d+ (- )?/, '').replace(/ # time=\S+$/, '');
+      counts.failures.push([...subtests.slice(0, depth), point].join(' > '));
+    } else if (!failed && !isParent) {
       if (/# (todo|skip)\b/i.test(match[3])) counts.skipped++;
       else counts.passed++;
     }
@@ -57,10 +67,11 @@ const main = (file: string, status: number, leftovers: number): number => {
   } catch {
     console.log('no test output was written');
   }
-  const { passed, failed, skipped } = countTap(text);
+  const { passed, failed, skipped, failures } = countTap(text);
   if (/^Bail out!/m.test(text)) console.log('the run bailed out');
   const isBad = status !== 0 || leftovers !== 0 || passed === 0;
   const shownFailed = isBad ? Math.max(1, failed) : failed;
+  for (const failure of failures) console.log(`failed: ${failure}`);
   if (passed === 0) console.log('no test passed');
   if (skipped > 0) console.log(`${skipped} skipped`);
   console.log(`${passed} passed, ${shownFailed} failed`);

@@ -51,7 +51,6 @@ await t.test('the line of fstab', { skip: lacks(GENERATOR) }, (ct) => {
 /** Stands in for systemd: prints the first datagram that arrives on the socket named by its argument. */
 const RECEIVER = `
 import socket, sys
-import { childEnvironment } from '../harness/environment.js';
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind(sys.argv[1])
 s.settimeout(60)
