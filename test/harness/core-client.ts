@@ -109,7 +109,8 @@ export class CoreClient implements PosixClient {
       const start = append ? this.#walk.getattr(file.ino).size : (position ?? file.position);
       const flags = { fromCache: false, killSuidgid: this.#walk.caller.uid !== 0 };
       for (let sent = 0; sent < data.length;) {
-        const piece = data.subarray(sent, sent + REQUEST_BYTES_MAX);
+        // As the kernel: never more than was negotiated.
+        const piece = data.subarray(sent, sent + Math.min(REQUEST_BYTES_MAX, this.#walk.vfs.maxWriteBytes));
         const offset = start + sent;
         sent += this.#walk.askWith(piece, (lent) =>
           this.#walk.vfs.write(this.#walk.caller, file.ino, file.fh, offset, lent, flags),

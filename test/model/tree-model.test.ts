@@ -1,6 +1,6 @@
 /**
  * Random operations on a small tree, against the model in memory: on a plain directory (which checks the model), the
- * core, and a mount. VNODEFS_SEED replays one seed; VNODEFS_OPS sets the length of each sequence.
+ * core, and a mount. VNODEFS_SEED replays one seed, or some (1,2,5); VNODEFS_OPS sets the length of each sequence.
  */
 import t, { type Test } from 'tap';
 import { coreExists, openCoreTarget } from '../harness/core-target.js';
@@ -11,11 +11,12 @@ import { RealClient } from '../harness/real-client.js';
 import { runModel } from './tree-runner.js';
 
 const given = process.env['VNODEFS_SEED'];
-const SEEDS = given !== undefined ? [Number(given)] : [1, 2, 3, Date.now() % 1_000_000];
+const SEEDS = given !== undefined ? given.split(',').map(Number) : [1, 2, 3, Date.now() % 1_000_000];
 const COUNT = Number(process.env['VNODEFS_OPS'] ?? (fullSize ? 20_000 : 2_000));
 /** With tiny budgets: invariants are checked at each step. */
 const TINY_SEEDS = given !== undefined || !fullSize ? SEEDS : Array.from({ length: 20 }, (_, i) => i + 1);
 const TINY_COUNT = Number(process.env['VNODEFS_OPS'] ?? (fullSize ? 100_000 : 2_000));
+if (fullSize) t.setTimeout(4 * 3600_000);
 
 /** A plain directory that makes files one byte too short. */
 class Forgetful extends RealClient {
@@ -59,6 +60,7 @@ await t.test(
   'the core with next to no memory',
   { skip: coreExists ? false : 'no core in this tree' },
   async (ct) => {
+    if (fullSize) ct.setTimeout(4 * 3600_000);
     for (const seed of TINY_SEEDS) {
       // 8 vnodes and 16 pages: less than one directory of the model. (Chunks of 16 KiB: punching a hole may need two.)
       const budgets = { pages: 16, vnodesMax: 8, mkfs: { chunkBytes: 16_384 } };

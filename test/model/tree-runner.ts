@@ -214,11 +214,14 @@ export const replay = (
   }
 };
 
-/** Leaves out what isn't needed: halves, quarters, … single operations, within `budget` replays. */
+const SHRINK_MS = 60_000;
+
+/** Leaves out what isn't needed: halves, quarters, … single operations, within `budget` replays and a minute. */
 export const shrink = (fs: PosixClient, failing: readonly Op[], budget = 300): Op[] => {
+  const untilMs = performance.now() + SHRINK_MS;
   let log = [...failing];
   for (let size = Math.ceil(log.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let start = 0; start < log.length && budget > 0; budget--) {
+    for (let start = 0; start < log.length && budget > 0 && performance.now() < untilMs; budget--) {
       const candidate = [...log.slice(0, start), ...log.slice(start + size)];
       const difference = replay(fs, candidate, 1);
       if (difference) log = candidate.slice(0, difference.index + 1);
@@ -237,7 +240,8 @@ export const runModel = (
 ): string | undefined => {
   const prng = new Prng(seed);
   const log = Array.from({ length: count }, () => randomOp(prng));
-  const difference = replay(fs, log, undefined, onStep);
+  // The tree grows with the log: comparing all of it must not be most of the work.
+  const difference = replay(fs, log, Math.max(200, Math.floor(count / 50)), onStep);
   if (!difference) return undefined;
   const shrunk = shrink(fs, log.slice(0, difference.index + 1));
   const again = replay(fs, shrunk, 1);
