@@ -1,7 +1,8 @@
 /**
  * The table of unmounts: who uses the mount, and how it is ended; each cell on a real mount with a daemon of its own,
  * several side by side. native-notes/unmount.md shows the same table. VNODEFS_UNMOUNT_CELLS=TEXT plays only cells whose
- * name contains the text.
+ * name contains the text; VNODEFS_FULL=1 has 1 GiB of dirty pages in those that are about them; for
+ * VNODEFS_UNMOUNT_DEADLINE see unmount-cell.ts.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
