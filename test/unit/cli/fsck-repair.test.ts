@@ -7,6 +7,8 @@ import type { CliContext, Terminal } from '../../../src/cli/context.js';
 import { ExitCode } from '../../../src/cli/exit-codes.js';
 import { main, realContext } from '../../../src/cli/main.js';
 import { lockStore } from '../../../src/store/lock.js';
+import { has, tryRun } from '../../harness/commands.js';
+import { REPOSITORY } from '../../harness/mount.js';
 import { soundStore } from '../store/sound-store.js';
 import { scratchDir } from '../store/scratch.js';
 
@@ -53,6 +55,32 @@ void t.test('a sound store is left alone, and needs no decision about a backup',
   t.equal(code, ExitCode.OK);
   t.match(out, /is clean \(6 inodes, .*nothing to repair/);
   t.ok(before.equals(readFileSync(store)));
+});
+
+void t.test('progress: on a terminal, and gone from it when the result comes', async (t) => {
+  const store = join(scratchDir(t), 's.db');
+  soundStore(store);
+  const shown: string[] = [];
+  const terminal = { ...answering(undefined), progress: (text: string) => void shown.push(text) };
+  t.match(await run(terminal, store), { code: ExitCode.OK, err: '' });
+  t.equal(shown.pop(), '');
+  t.ok(shown.length > 1, shown.join(', '));
+  for (const text of shown) t.match(text, /^[a-z][a-z ,-]+( \d+ %)?$/i);
+  t.strictSame(shown, [...new Set(shown)], 'nothing is written twice');
+});
+
+void t.test('progress of the real program', { skip: has('script') ? false : 'no script(1)' }, (t) => {
+  const store = join(scratchDir(t), 's.db');
+  soundStore(store);
+  const args = [process.execPath, join(REPOSITORY, 'bin/vnodefs.js'), 'fsck', store];
+  const onTerminal = tryRun('script', ['-qec', args.join(' '), '/dev/null']);
+  t.equal(onTerminal.status, 0);
+  t.match(onTerminal.stdout, /\r\x1b\[K[a-z]/i);
+  t.match(onTerminal.stdout, /\r\x1b\[K\S*s\.db is clean/);
+  const piped = tryRun(args[0], args.slice(1));
+  t.match(piped, { status: 0, stderr: '' });
+  t.notMatch(piped.stdout, /\x1b/);
+  t.end();
 });
 
 void t.test('without a word about a backup nothing is changed', async (t) => {
