@@ -63,7 +63,7 @@ export class FileSystem implements api.Vfs {
       reclaim: (vp) => {
         if (vp.lookupCount > 0 && !vp.removed) options.onReclaim?.(vp);
       },
-      audit: () => auditFiles(this.state),
+      audit: (asksStore) => auditFiles(this.state, asksStore),
     });
     this.mount.stat.mntonname = options.mountpoint ?? '';
     const template = fsidOfUuid(reader.superblock.uuid);

@@ -47,7 +47,7 @@ export interface MountOps {
   /** VOP_RECLAIM: the vnode is about to go; its counts are still there. */
   reclaim?(vp: Vnode): void;
   /** Called by the invariant checker, between operations. */
-  audit(): MountAudit;
+  audit(asksStore: boolean): MountAudit;
 }
 
 /** What a mount's write-back knows, for the invariant checker (vfs/invariants.ts). */

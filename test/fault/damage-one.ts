@@ -134,7 +134,7 @@ class DamageRun {
         if (this.#random.int(4) === 0) core.core.txgs.barrier(core.core.txgs.latest, () => undefined);
         core.advance();
       }
-      core.check(OF_THE_STORE);
+      core.check({ except: OF_THE_STORE });
     } finally {
       core.abandon();
     }

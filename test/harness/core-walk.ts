@@ -30,7 +30,7 @@ export interface TestCore {
    */
   advance(): void;
   /** Throws if an invariant is broken. */
-  check(): void;
+  check(options?: { asksStore?: boolean }): void;
   /** Unmounts, checks that no vnode, page, handle or lookup is left behind (throws otherwise), removes the store. */
   close(): void;
 }

@@ -21,6 +21,9 @@ import { Shared } from '../../src/vfs/shared.js';
 import { checkInvariants } from '../../src/vfs/invariants.js';
 import type { FileSystem } from '../../src/vfs/filesystem.js';
 
+/** Small, so that the log is folded into the store all the time. */
+const WAL_SOFT_BYTES = 256 << 10;
+
 export interface TestCoreOptions {
   pages?: number;
   vnodesMax?: number;
@@ -55,7 +58,7 @@ export class InProcessCore {
     const pool = new SharedArrayBuffer((options.pages ?? 1024) * PAGE_BYTES);
     this.pool = new Uint8Array(pool);
     this.#lock = lockStore(this.store);
-    this.#syncer = new Syncer(this.store, pool);
+    this.#syncer = new Syncer(this.store, pool, { walSoftBytes: WAL_SOFT_BYTES });
     const shared = new Shared({ pool, vnodesMax: options.vnodesMax ?? 256, clock: this.clock });
     this.core = new Core(shared, {
       store: this.store,
@@ -120,13 +123,16 @@ export class InProcessCore {
       const reply = this.#reply ?? this.#syncer.commit(request);
       this.#reply = undefined;
       this.core.txgs.onReply(reply);
+      this.#syncer.settle();
+    } else {
+      this.#syncer.idle();
     }
     this.core.poll();
   }
 
-  /** Throws if an invariant is broken; `except`: but for those that it matches. */
-  check(except?: RegExp): void {
-    const wrong = checkInvariants(this.core.vnodes).filter((what) => except?.test(what) !== true);
+  /** Throws if an invariant is broken; `except`: but for those that it matches; `asksStore`: see checkInvariants. */
+  check({ except, asksStore }: { except?: RegExp; asksStore?: boolean } = {}): void {
+    const wrong = checkInvariants(this.core.vnodes, asksStore).filter((what) => except?.test(what) !== true);
     if (wrong.length > 0) throw new Error(`invariants: ${wrong.join('; ')}`);
   }
 

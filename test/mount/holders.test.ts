@@ -1,18 +1,14 @@
 /** Who uses a mount, as a refused unmount says it, against psmisc's `fuser -vm`: the same processes, and the same kinds of use. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { ExitCode } from '../../src/cli/exit-codes.js';
 import type { Holder, Use } from '../../src/daemon/holders.js';
 import type { UnmountReport } from '../../src/daemon/unmount-report.js';
 import { has, run, tryRun, until } from '../harness/commands.js';
 import { cli, cliOk, mountedDevice, mountStore, onPlainDirectory } from '../harness/mount.js';
-import { childEnvironment } from '../harness/environment.js';
+import { MountUser } from '../harness/mount-user.js';
 
-const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
 const KINDS = [
   'open-reader',
   'open-writer',
@@ -46,26 +42,6 @@ const skip = onPlainDirectory
       ? false
       : 'no fuser';
 
-const startUser = (ct: Test, kind: string, mnt: string): { child: ChildProcess; ready: () => boolean } => {
-  const child = spawn(process.execPath, [USER, kind, mnt, String(1 << 16)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: childEnvironment(),
-  });
-  let ready = false;
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    ready ||= line.includes('"ready":true');
-  });
-  ct.teardown(async () => {
-    child.stdin.end(); // it ends its own children
-    child.kill('SIGCONT');
-    const hasEnded = (): boolean => child.signalCode !== null || child.exitCode !== null;
-    if (kind !== 'tight-loop') await until('its end', hasEnded, READY_MS).catch(() => undefined);
-    child.kill('SIGKILL');
-    await until('its end', hasEnded);
-  });
-  return { child, ready: () => ready };
-};
-
 /** Letters by pid. Lines are like `root  12 f.c.. node`, the first of all with the path in front; `kernel mount` is no process. */
 const fuser = (mnt: string): Map<number, string> => {
   // The pids go to standard output, the rest of each line to standard error.
@@ -84,15 +60,20 @@ const lettersOf = ({ uses }: Holder): string =>
 await t.test('the list of holders agrees with fuser -vm', { skip, timeout: 600_000 }, async (ct) => {
   const { mnt } = mountStore(ct);
   run('sh', ['-c', 'head -c 64K /dev/zero >"$0/seed"; head -c 4K /dev/zero >"$0/log"', mnt]);
-  const users = KINDS.map((kind) => ({ kind, ...startUser(ct, kind, mnt) }));
-  await until('all users', () => users.every(({ ready }) => ready()), READY_MS);
-  users.find(({ kind }) => kind === 'tight-loop')?.child.kill('SIGSTOP');
+  const users = KINDS.map((kind) => {
+    const user = new MountUser(kind, mnt, 1 << 16);
+    ct.teardown(() => user.end(kind === 'tight-loop' ? 0 : READY_MS));
+    return { kind, user };
+  });
+  await until('all users', () => users.every(({ user }) => user.ready), READY_MS);
+  users.find(({ kind }) => kind === 'tight-loop')?.user.child.kill('SIGSTOP');
   const { status, stdout } = cli(['umount', mnt, '--json']);
   ct.equal(status, ExitCode.BUSY);
   const { holders } = JSON.parse(stdout) as UnmountReport;
   const theirs = fuser(mnt);
-  for (const { kind, child } of users) {
-    const pids = [child.pid ?? 0, ...childrenOf(child.pid)];
+  for (const { kind, user } of users) {
+    const { pid } = user.child;
+    const pids = [pid ?? 0, ...childrenOf(pid)];
     ct.ok(
       pids.some((pid) => holders.some((holder) => holder.pid === pid)),
       `${kind} is in the list`,

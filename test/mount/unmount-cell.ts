@@ -3,17 +3,15 @@
  * of it. Everything touches the mount from other processes, with a time limit.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { constants, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { checkStore } from '../../src/store/fsck.js';
 import { FaultDisk } from '../fault/disk.js';
 import type { UnmountReport } from '../../src/daemon/unmount-report.js';
 import { start, until } from '../harness/commands.js';
 import { openCoreTarget } from '../harness/core-target.js';
+import { MountUser } from '../harness/mount-user.js';
 import { cliOk, fullSize, mountedDevice, REPOSITORY, TRANSPORT_ARGS } from '../harness/mount.js';
 import { childEnvironment } from '../harness/environment.js';
 
@@ -53,7 +51,6 @@ export interface Cell {
 }
 
 const CLI = join(REPOSITORY, 'bin/vnodefs.js');
-const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
 /**
  * Deadlines are longer than the default of 10 s, for a loaded machine: where they cost no time, much longer. After
  * SIGTERM readers have 60 % of it, and a failing store uses up the whole. VNODEFS_UNMOUNT_DEADLINE=SECONDS sets them
@@ -86,58 +83,6 @@ const KIND: Partial<Record<User, string>> = {
   'store-error': 'tight-loop',
   'second-mount': 'open-writer',
 };
-
-interface Said {
-  ready?: true;
-  acked?: number;
-  saw?: string;
-  closed?: string;
-}
-
-class MountUser {
-  readonly child: ChildProcess;
-  acked = 0;
-  saw: string | undefined;
-  closed: string | undefined;
-  ready = false;
-
-  constructor(kind: string, directory: string) {
-    this.child = spawn(
-      process.execPath,
-      [USER, kind, directory, String(kind === 'dirty-mmap' ? MAPPED_BYTES : DIRTY_BYTES)],
-      {
-        stdio: ['pipe', 'pipe', 'inherit'],
-        env: childEnvironment(),
-      },
-    );
-    const { stdout, stdin } = this.child;
-    stdin?.on('error', () => undefined);
-    if (stdout !== null)
-      createInterface({ input: stdout }).on('line', (line) => this.#take(JSON.parse(line) as Said));
-  }
-
-  #take({ ready, acked, saw, closed }: Said): void {
-    if (ready) this.ready = true;
-    if (acked !== undefined) this.acked = acked;
-    this.saw ??= saw;
-    this.closed ??= closed;
-  }
-
-  /** Its next use, where it waits to be told. */
-  use(): void {
-    this.child.stdin?.write('use\n');
-  }
-
-  async end(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    const gone = once(this.child, 'exit');
-    this.child.stdin?.end();
-    this.child.kill('SIGCONT');
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), END_MS); // those in a loop don't look
-    await gone;
-    clearTimeout(timer);
-  }
-}
 
 /** A store with a file to read and a log, made once and copied for each cell. */
 export const makeTemplate = async (directory: string): Promise<string> => {
@@ -222,7 +167,11 @@ class Scene {
       await done(process.execPath, [CLI, ...second]);
     }
     if (this.user === 'none') return;
-    const mountUser = new MountUser(KIND[this.user] ?? this.user, this.mnt);
+    const mountUser = new MountUser(
+      KIND[this.user] ?? this.user,
+      this.mnt,
+      this.user === 'dirty-mmap' ? MAPPED_BYTES : DIRTY_BYTES,
+    );
     this.mountUser = mountUser;
     await until(`the user ${this.user}`, () => mountUser.ready, ANSWER_MS);
     if (this.user === 'stopped-writer') mountUser.child.kill('SIGSTOP');
@@ -316,7 +265,7 @@ class Scene {
 
   /** Whatever is left ends in order; then the store must be clean, with everything that was acknowledged. */
   async settle(how: End): Promise<void> {
-    await this.mountUser?.end();
+    await this.mountUser?.end(END_MS);
     if (this.user === 'disk-full') rmSync(join(this.base, 'disk/ballast'), { force: true });
     await this.disk?.faults();
     for (const mountpoint of [this.other, this.mnt]) {
@@ -350,7 +299,7 @@ class Scene {
   }
 
   async dispose(): Promise<void> {
-    await this.mountUser?.end();
+    await this.mountUser?.end(END_MS);
     if (!this.gone) this.daemon?.kill('SIGKILL');
     for (const mountpoint of [this.other, this.mnt])
       if (mountedDevice(mountpoint) !== undefined) await done('umount', ['-l', mountpoint]);

@@ -3,8 +3,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { ExitCode } from '../../src/cli/exit-codes.js';
 import type { MountReport } from '../../src/cli/status.js';
@@ -21,9 +19,8 @@ import {
   processAlive,
 } from '../harness/mount.js';
 import { startLoad } from '../harness/mount-load.js';
-import { childEnvironment } from '../harness/environment.js';
+import { MountUser } from '../harness/mount-user.js';
 
-const USER = fileURLToPath(new URL('../support/mount-user.js', import.meta.url));
 /** Operations that must succeed after an unmount that was refused. */
 const FURTHER = 10_000;
 const LONG_MS = 400_000;
@@ -145,21 +142,14 @@ await t.test('the first close(2) on a mount that has ended', { skip }, async (ct
   const mounted = mountStore(ct);
   run('sh', ['-c', 'head -c 4M /dev/zero >"$0/seed"', mounted.mnt]);
   mounted.remount(); // no file has been closed on it
-  const user = spawn(process.execPath, [USER, 'first-close', mounted.mnt], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: childEnvironment(),
-  });
-  const said: Record<string, unknown> = {};
-  createInterface({ input: user.stdout }).on('line', (line) => {
-    Object.assign(said, JSON.parse(line));
-  });
-  await until('the reader', () => said['ready'] === true);
+  const user = new MountUser('first-close', mounted.mnt, 0);
+  await until('the reader', () => user.ready);
   const { stdout } = cliOk(['umount', '--force', mounted.mnt, '--json']);
   mounted.pid = 0;
-  ct.match(JSON.parse(stdout) as UnmountReport, { outcome: 'unmounted', cutOff: [{ pid: user.pid }] });
-  user.stdin.write('use\n');
-  await once(user, 'exit');
-  ct.match(said, { saw: 'ENOTCONN', closed: 'ENOTCONN' });
+  ct.match(JSON.parse(stdout) as UnmountReport, { outcome: 'unmounted', cutOff: [{ pid: user.child.pid }] });
+  user.use();
+  await once(user.child, 'exit');
+  ct.match(user, { saw: 'ENOTCONN', closed: 'ENOTCONN' });
 });
 
 await t.test('remount', { skip }, async (ct) => {

@@ -108,7 +108,9 @@ export const unmountRounds = async ({ rounds, onRound }: Rounds): Promise<string
   const [beside, mnt, stop] = ['beside', 'round', 'stop'].map((name) => join(base, name));
   mkdirSync(beside);
   mkdirSync(mnt);
-  const mounted = cliOk(['mount', join(base, 'beside.db'), beside, '--json', '--pages', '8MiB']);
+  // Small budgets: what the load fills (names, vnodes, pages) is full before memory is compared.
+  const budgets = ['--pages', '8MiB', '--vnodes', '1000'];
+  const mounted = cliOk(['mount', join(base, 'beside.db'), beside, '--json', ...budgets]);
   const { pid } = JSON.parse(mounted.stdout) as { pid: number };
   const load = startLoad(beside, stop, 9, { timeoutMs: LOAD_MS });
   const wrong: string[] = [];
