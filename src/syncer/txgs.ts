@@ -155,10 +155,13 @@ export class Txgs implements RoomTaker {
 
   /**
    * To be called by every changing operation before its first side effect, with the frames it will need at most. Makes
-   * that many frames free. Throws WouldBlock when write-back must catch up first, FsError when commits are failing.
+   * that many frames free, so bufs that this request has used before may be evicted; those used from now on are safe.
+   * Throws WouldBlock when write-back must catch up first, FsError when commits are failing.
    */
   admit(pages: number): void {
     if (this.failing !== undefined) throw new FsError(this.failing.errno, 'write-back');
+    // What an earlier request used must not stand in the way: no write-back would ever free it.
+    this.#vnodes.bufs.newRequest();
     const { shares } = this.#room;
     const crowded =
       (this.logHeld !== '' && this.#clock.monotonicMs() >= this.#heldWaivedUntilMs) ||

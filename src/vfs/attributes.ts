@@ -29,7 +29,6 @@ export const setattr = (fs: FsState, ino: Ino, fh: Fh | undefined, changes: SetA
     requireSettable(vp, changes);
     if (changes.size !== undefined) checkSize(vp, changes.size);
     fs.txgs.admit(changes.size === undefined ? 0 : 1);
-    fs.bufs.newRequest();
     apply(fs, vp, changes);
     return vp;
   } catch (error) {

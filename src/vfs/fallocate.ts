@@ -42,7 +42,6 @@ export const fallocate = (
   if (vp.flags & FS_IMMUTABLE_FL || (vp.flags & FS_APPEND_FL && mode & ~KEEP_SIZE))
     throw fsError('EPERM', 'fallocate');
   if (!punch) requireRoom(fs, vp, offset, end);
-  fs.bufs.newRequest();
   fs.txgs.admit(framesForZero(fs));
   if (mode & (PUNCH_HOLE | ZERO_RANGE)) zeroRange(fs, vp, offset, Math.min(end, vp.size));
   if (!punch) allocateRange(fs, vp, offset, end);

@@ -84,7 +84,6 @@ export const write = (fs: FsState, fh: Fh, offset: number, data: Uint8Array, fla
   fs.requireWritable('write');
   const vp = regular(fs.handle(fh));
   if (!flags.fromCache) requireWriteAt(vp, offset);
-  fs.bufs.newRequest();
   checkGrowth(fs, vp, offset, data.length);
   fs.txgs.admit(framesFor(offset, data.length));
   writeRange(fs, vp, offset, data);

@@ -36,7 +36,7 @@ export class BufCache {
     this.pool = pool;
   }
 
-  /** Called at the start of each request: bufs used from now on are safe from eviction until the next call. */
+  /** Called by each request that uses bufs: those used from now on are safe from eviction until the next call. */
   newRequest(): void {
     this.#stamp++;
   }
