@@ -27,10 +27,12 @@ export const createEventFd = (): number => {
 export class EventFdWaker {
   readonly #one = new Uint32Array([1, 0]);
   readonly #fd: number;
+  /** `fd`: -1 where nobody polls: an event loop hears of its messages by itself. */
   constructor(fd: number) {
     this.#fd = fd;
   }
   wake(): void {
+    if (this.#fd < 0) return;
     try {
       writeSync(this.#fd, this.#one);
     } catch (error) {
