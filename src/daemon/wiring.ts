@@ -176,7 +176,7 @@ const nativeMounter: Mounter = {
   settled: () => undefined,
 };
 
-/** Nobody polls there: messages wake the main thread's event loop by themselves. Writes to -1 are refused, and nobody minds. */
+/** Nobody polls there: messages wake the main thread's event loop by themselves. */
 const withoutEventFd: Pick<System, 'eventfd' | 'waker'> = { eventfd: () => -1, waker: () => () => undefined };
 
 /** Throws a Failure where the transport asked for can't be used. */
