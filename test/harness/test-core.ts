@@ -24,6 +24,10 @@ import type { FileSystem } from '../../src/vfs/filesystem.js';
 /** Small, so that the log is folded into the store all the time. */
 const WAL_SOFT_BYTES = 256 << 10;
 
+/** Calls between two checks while churning; asking the store as well takes ten times as long. */
+const CHECK_EVERY = 20;
+const ASK_STORE_EVERY = 400;
+
 export interface TestCoreOptions {
   pages?: number;
   vnodesMax?: number;
@@ -88,7 +92,7 @@ export class InProcessCore {
           if (random.int(10) === 0) this.#commitUnheard();
           if (random.int(6) === 0) this.advance();
           this.core.poll();
-          if (++calls % 20 === 0) this.check();
+          if (++calls % CHECK_EVERY === 0) this.check({ asksStore: calls % ASK_STORE_EVERY === 0 });
           return Reflect.apply(value, fs, args);
         };
       },
