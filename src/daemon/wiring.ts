@@ -171,8 +171,7 @@ export const realSystem = (): System => ({
 /** fuse-native mounts and serves in one step, which is its dispatcher's. */
 const nativeMounter: Mounter = {
   mount: () => ({ deviceFd: -1 }),
-  // The kernel's part is left out, as for an ordinary user.
-  remount: () => Promise.resolve('not-root'),
+  remount: kernelMounter.remount,
   settled: () => undefined,
 };
 
