@@ -171,7 +171,7 @@ export const realSystem = (): System => ({
 /** fuse-native mounts and serves in one step, which is its dispatcher's. */
 const nativeMounter: Mounter = {
   mount: () => ({ deviceFd: -1 }),
-  remount: kernelMounter.remount,
+  remount: (mountpoint, flags) => kernelMounter.remount(mountpoint, flags),
   settled: () => undefined,
 };
 
