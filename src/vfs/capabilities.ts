@@ -47,6 +47,11 @@ export interface TransportCapabilities {
   readonly invalidation: boolean;
   /** The kernel can be asked to forget inodes (FUSE_NOTIFY_PRUNE), and says which it forgets. */
   readonly prune: boolean;
+  /**
+   * The kernel's connection of one mount can be cut while the daemon goes on with others: whoever used that mount gets
+   * ENOTCONN, otherwise EIO.
+   */
+  readonly cutsOff: boolean;
   /** Cookies of readdir are the core's own, stable for as long as the directory lives. */
   readonly stableCookies: boolean;
 }

@@ -133,6 +133,7 @@ export interface Capabilities {
   ioctls: boolean;
   writebackCache: boolean;
   protocols: boolean;
+  cutsOff: boolean;
 }
 
 /** A capability that is there or not. */
@@ -146,8 +147,18 @@ export const missing = (capabilities: Capabilities, needs: readonly Flag[]): Fla
 /** What a transport's own declaration means for the suite. */
 export const capabilitiesOf = (transport: TransportCapabilities): Omit<Capabilities, OfTarget> => {
   const { birthTimes, timesBeforeEpoch, singleTimes, byteNames, linkedNames, unlinkedParents } = transport;
-  const { acls, holes, fallocate, copyRange, tmpfile, renameFlags, ioctls, writebackCache, protocols } =
-    transport;
+  const {
+    acls,
+    holes,
+    fallocate,
+    copyRange,
+    tmpfile,
+    renameFlags,
+    ioctls,
+    writebackCache,
+    protocols,
+    cutsOff,
+  } = transport;
   return {
     callers: transport.newFileOwner === 'caller',
     exactTimes: transport.timeStepNs === 1,
@@ -167,6 +178,7 @@ export const capabilitiesOf = (transport: TransportCapabilities): Omit<Capabilit
     ioctls,
     writebackCache,
     protocols,
+    cutsOff,
   };
 };
 /** Those that have nothing to do with the transport. */

@@ -33,6 +33,7 @@ export const nativeCapabilities = ({ allowOther }: NativeSituation): TransportCa
   writebackCache: false,
   protocols: false,
   interrupts: false,
+  cutsOff: false, // the descriptor is libfuse's own threads'
   invalidation: false,
   prune: false,
   stableCookies: false,

@@ -23,6 +23,7 @@ export const kernelCapabilities = (): TransportCapabilities => ({
   writebackCache: true,
   protocols: true,
   interrupts: true,
+  cutsOff: true,
   invalidation: true,
   prune: true,
   stableCookies: true,
