@@ -14,7 +14,7 @@ export class SealedGroup {
   readonly barrier: boolean;
   readonly vnodes: Vnode[];
   readonly names: NameEntry[];
-  /** Bufs whose rows the group brings: cloned or preallocated. */
+  /** Bufs whose rows the group brings, without a page of them: cloned, preallocated, or cut off since. */
   readonly rows: Buf[];
   readonly bufs: Buf[] = [];
   readonly masks: number[] = [];
@@ -48,6 +48,12 @@ export class SealedGroup {
     buf.sealed = mask;
     buf.dirty = 0;
     return count;
+  }
+
+  /** The row that this group brings for `buf` isn't told by any sealed page any more: keeps the buf until it is stored. */
+  keepRow(buf: Buf): void {
+    buf.rowTxg = this.txg;
+    this.rows.push(buf);
   }
 
   /** Frames that were replaced or dropped since: only this group knows them. */

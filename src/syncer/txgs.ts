@@ -22,36 +22,10 @@ import type { MountAudit } from '../vnode/mount.js';
 import type { NameEntry } from '../vnode/name-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
-import type { CommitReply, LogReply, SyncerRequest } from './messages.js';
+import type { CommitReply, LogReply } from './messages.js';
 import { SealedGroup } from './sealed-group.js';
+import type { SyncerPort, TxgLog, TxgOptions } from './txg-options.js';
 import type { RoomTaker, WriteRoom } from './write-room.js';
-
-/** The encoder of a group's log: see store/txg-log.ts. */
-export interface TxgLog extends TxgOps {
-  /** Bytes of the operations appended so far. */
-  readonly logBytes: number;
-  /** Hands the encoded operations over and starts anew. */
-  take(): { log: ArrayBuffer; logBytes: number };
-}
-
-/** How a sealed group reaches the syncer. Its answer comes by {@link Txgs.onReply}, never from inside `send`. */
-export interface SyncerPort {
-  send(request: SyncerRequest): void;
-}
-
-export interface TxgOptions {
-  vnodes: VnodeCache;
-  log: TxgLog;
-  port: SyncerPort;
-  /** Shared with the other mounts of the daemon. */
-  room: WriteRoom;
-  clock: Clock;
-  counters: StoreCounters;
-  /** Number of the last committed group of the store. */
-  committed: number;
-  /** A group is sealed at the latest this long after its first change. */
-  syncIntervalMs: number;
-}
 
 /** A log of fewer bytes is never the reason to seal a group, or to wait. */
 const LOG_BYTES_MIN = 64 << 10;
@@ -233,6 +207,11 @@ export class Txgs implements RoomTaker {
     }
     buf.vp.logged = true;
     this.enlist(buf.vp);
+  }
+
+  /** As {@link rowLogged}, for the sealed group: see {@link SealedGroup.keepRow}. */
+  keepRow(buf: Buf): void {
+    this.#sealed?.keepRow(buf);
   }
 
   /** Extended attributes or the symlink target of `vp` have been appended to the log; it must be marked by {@link dirtyAttr} too. */

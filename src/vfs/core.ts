@@ -6,7 +6,8 @@
 import { TxgEncoder } from '../store/txg-log.js';
 import { DamagedStoreReader } from '../store/damaged-reader.js';
 import { openReader, type SqliteStoreReader } from '../store/reader.js';
-import { Txgs, type SyncerPort } from '../syncer/txgs.js';
+import type { SyncerPort } from '../syncer/txg-options.js';
+import { Txgs } from '../syncer/txgs.js';
 import type { PagePool } from '../vnode/page-pool.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnlru } from '../vnode/vnlru.js';

@@ -208,6 +208,7 @@ export const truncateTo = (fs: FsState, vp: Vnode, size: number): void => {
 /** Cuts chunk `index` to `inChunk` bytes (0 < inChunk < chunkBytes). */
 const cutChunk = (fs: FsState, vp: Vnode, index: number, inChunk: number): void => {
   const buf = bufOf(fs, vp, index);
+  const isOnItsWay = buf.sealed !== 0;
   const keep = Math.ceil(inChunk / PAGE_BYTES);
   fs.bufs.dropPages(buf, ~maskBelow(keep));
   buf.sourceLimit = Math.min(buf.sourceLimit, inChunk);
@@ -231,7 +232,10 @@ const cutChunk = (fs: FsState, vp: Vnode, index: number, inChunk: number): void 
     }
     fs.bufs.pool.zero(buf.frames[page], tail);
   }
-  if (!buf.pinned) fs.bufs.markClean(buf);
+  if (buf.pinned) return;
+  // All of its sealed pages were cut off, but not all that they made the row reach: only the buf knows that until then.
+  if (isOnItsWay) fs.txgs.keepRow(buf);
+  else fs.bufs.markClean(buf);
 };
 
 /** Chunks at each end of a zeroed range that need frames: at most two, wholly. */
