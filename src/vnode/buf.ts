@@ -10,7 +10,8 @@
  *
  * INVARIANT: dirty and sealed are subsets of valid, and disjoint.
  * A chunk that a group clones or preallocates, or whose pages were all cut off after they were sealed, has no row of
- * its own in the store until that group is committed (`rowTxg`): only the buf knows its extent and where its bytes are, so the buf stays resident till then.
+ * its own in the store until that group is committed (`rowTxg`): only the buf knows its extent and where its bytes
+ * are, so the buf stays resident till then.
  *
  * INVARIANT: a buf is on an LRU list if and only if it is not pinned (no dirty page, no sealed one, no row on its way).
  * INVARIANT: a vnode with a dirty buf is on the open group's list, one with a sealed buf on the sealed group's, one
