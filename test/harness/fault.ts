@@ -23,7 +23,7 @@ export const faultEnv = (fault: Fault): Record<string, string> => ({
 
 const PAGE_BYTES = 4096;
 /** One read of so many goes wrong. */
-const BAD_READ_EVERY = 50;
+const BAD_READ_EVERY = 10;
 const prototype = FileSystem.prototype;
 
 /** Now and then the last byte of a read is lost. */
