@@ -7,7 +7,7 @@ import { FsError } from '../base/errno.js';
 import { asIno, type Ino, ROOT_INO } from '../base/ids.js';
 import { SqliteStoreReader } from './reader.js';
 import { superblockOrStandIn } from './superblock.js';
-import type { InodeRecord, StoreCounters } from './types.js';
+import { blankInode, type InodeRecord, type StoreCounters } from './types.js';
 
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
@@ -51,26 +51,15 @@ export class DamagedStoreReader extends SqliteStoreReader {
 
   #standInRoot(): InodeRecord {
     return {
+      ...blankInode(),
       ino: asIno(ROOT_INO),
       mode: S_IFDIR | 0o755,
       uid: process.getuid?.() ?? 0,
       gid: process.getgid?.() ?? 0,
       nlink: 2,
       size: this.#entriesOfRoot(),
-      rdev: 0,
-      allocPages: 0,
-      flags: 0,
-      xattrCount: 0,
       parent: ROOT_INO,
       nextCookie: Number.MAX_SAFE_INTEGER,
-      atimeSec: 0,
-      atimeNsec: 0,
-      mtimeSec: 0,
-      mtimeNsec: 0,
-      ctimeSec: 0,
-      ctimeNsec: 0,
-      btimeSec: 0,
-      btimeNsec: 0,
     };
   }
 

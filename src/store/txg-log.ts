@@ -9,7 +9,7 @@
  */
 import { assert, InvariantError } from '../base/assert.js';
 import { asIno, type ByteName, type Ino } from '../base/ids.js';
-import type { InodeRecord, StoreCounters, TxgOps } from './types.js';
+import { blankInode, type InodeRecord, type StoreCounters, type TxgOps } from './types.js';
 
 const Op = {
   putInode: 1,
@@ -282,28 +282,7 @@ export function decodeTxg(log: ArrayBuffer, logBytes: number, sink: TxgOps): voi
 
 /** What decoding reuses from record to record. */
 class DecodeScratch {
-  readonly inode: InodeRecord = {
-    ino: asIno(0),
-    mode: 0,
-    uid: 0,
-    gid: 0,
-    nlink: 0,
-    size: 0,
-    rdev: 0,
-    allocPages: 0,
-    flags: 0,
-    xattrCount: 0,
-    parent: 0,
-    nextCookie: 0,
-    atimeSec: 0,
-    atimeNsec: 0,
-    mtimeSec: 0,
-    mtimeNsec: 0,
-    ctimeSec: 0,
-    ctimeNsec: 0,
-    btimeSec: 0,
-    btimeNsec: 0,
-  };
+  readonly inode = blankInode();
   readonly pages = new Uint32Array(CHUNK_PAGES_MAX);
   readonly frames = new Uint32Array(CHUNK_PAGES_MAX);
 }

@@ -5,7 +5,7 @@
  * read transaction and sees the newest commit) and the syncer's {@link TxgOps} sink, fed inside one write
  * transaction per transaction group.
  */
-import type { ByteName, Ino } from '../base/ids.js';
+import { asIno, type ByteName, type Ino } from '../base/ids.js';
 
 /** Bytes of a page: the unit of caching and of space accounting, whatever page size SQLite itself uses. */
 export const PAGE_BYTES = 4096;
@@ -68,6 +68,30 @@ export interface InodeRecord {
   btimeSec: number;
   btimeNsec: number;
 }
+
+/** A new record in which everything is 0. */
+export const blankInode = (): InodeRecord => ({
+  ino: asIno(0),
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  nlink: 0,
+  size: 0,
+  rdev: 0,
+  allocPages: 0,
+  flags: 0,
+  xattrCount: 0,
+  parent: 0,
+  nextCookie: 0,
+  atimeSec: 0,
+  atimeNsec: 0,
+  mtimeSec: 0,
+  mtimeNsec: 0,
+  ctimeSec: 0,
+  ctimeNsec: 0,
+  btimeSec: 0,
+  btimeNsec: 0,
+});
 
 /** A directory entry. `type` is the DT_* value (mode >> 12). */
 export interface DirentRecord {

@@ -211,7 +211,8 @@ export class Txgs implements RoomTaker {
 
   /** As {@link rowLogged}, for the sealed group: see {@link SealedGroup.keepRow}. */
   keepRow(buf: Buf): void {
-    this.#sealed?.keepRow(buf);
+    assert(this.#sealed !== undefined, 'a row on its way, and no sealed group');
+    this.#sealed.keepRow(buf);
   }
 
   /** Extended attributes or the symlink target of `vp` have been appended to the log; it must be marked by {@link dirtyAttr} too. */

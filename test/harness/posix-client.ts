@@ -100,7 +100,10 @@ export interface FsStat {
 export type TimeArgument = bigint | 'now' | 'omit';
 
 /** What a target can't do is false, and the suite skips the cases that need it, with the capability as the reason. */
-export interface Capabilities {
+export interface Capabilities extends Omit<
+  TransportCapabilities,
+  'newFileOwner' | 'timeStepNs' | 'stableCookies'
+> {
   /** Someone checks permissions (the kernel; with default_permissions not the core). */
   permissions: boolean;
   /** FIFOs can be opened (the kernel does that, not the filesystem). */
@@ -117,23 +120,6 @@ export interface Capabilities {
   callers: boolean;
   /** Times are told and shown in nanoseconds. */
   exactTimes: boolean;
-  /** The others: see {@link TransportCapabilities}. */
-  birthTimes: boolean;
-  timesBeforeEpoch: boolean;
-  singleTimes: boolean;
-  byteNames: boolean;
-  linkedNames: boolean;
-  unlinkedParents: boolean;
-  acls: boolean;
-  holes: boolean;
-  fallocate: boolean;
-  copyRange: boolean;
-  tmpfile: boolean;
-  renameFlags: boolean;
-  ioctls: boolean;
-  writebackCache: boolean;
-  protocols: boolean;
-  cutsOff: boolean;
 }
 
 /** A capability that is there or not. */
@@ -146,41 +132,15 @@ export const missing = (capabilities: Capabilities, needs: readonly Flag[]): Fla
 
 /** What a transport's own declaration means for the suite. */
 export const capabilitiesOf = (transport: TransportCapabilities): Omit<Capabilities, OfTarget> => {
-  const { birthTimes, timesBeforeEpoch, singleTimes, byteNames, linkedNames, unlinkedParents } = transport;
-  const {
-    acls,
-    holes,
-    fallocate,
-    copyRange,
-    tmpfile,
-    renameFlags,
-    ioctls,
-    writebackCache,
-    protocols,
-    cutsOff,
-  } = transport;
+  const { newFileOwner, timeStepNs, stableCookies, ...same } = transport;
   return {
-    callers: transport.newFileOwner === 'caller',
-    exactTimes: transport.timeStepNs === 1,
-    orderedCookies: transport.stableCookies,
-    birthTimes,
-    timesBeforeEpoch,
-    singleTimes,
-    byteNames,
-    linkedNames,
-    unlinkedParents,
-    acls,
-    holes,
-    fallocate,
-    copyRange,
-    tmpfile,
-    renameFlags,
-    ioctls,
-    writebackCache,
-    protocols,
-    cutsOff,
+    ...same,
+    callers: newFileOwner === 'caller',
+    exactTimes: timeStepNs === 1,
+    orderedCookies: stableCookies,
   };
 };
+
 /** Those that have nothing to do with the transport. */
 type OfTarget = 'permissions' | 'processes' | 'openSpecial' | 'directoryLinks' | 'maxFileBytes';
 

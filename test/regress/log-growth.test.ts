@@ -6,32 +6,11 @@
 import t from 'tap';
 import { asIno, byteName, type Ino } from '../../src/base/ids.js';
 import { decodeTxg, TxgEncoder } from '../../src/store/txg-log.js';
-import type { InodeRecord, TxgOps } from '../../src/store/types.js';
+import { blankInode, type InodeRecord, type TxgOps } from '../../src/store/types.js';
 
 const name = byteName('n');
 const bytes = Uint8Array.of(7);
-const record: InodeRecord = {
-  ino: asIno(0),
-  mode: 0o100644,
-  uid: 0,
-  gid: 0,
-  nlink: 1,
-  size: 0,
-  rdev: 0,
-  allocPages: 0,
-  flags: 0,
-  xattrCount: 0,
-  parent: 0,
-  nextCookie: 0,
-  atimeSec: 0,
-  atimeNsec: 0,
-  mtimeSec: 0,
-  mtimeNsec: 0,
-  ctimeSec: 0,
-  ctimeNsec: 0,
-  btimeSec: 0,
-  btimeNsec: 0,
-};
+const record = { ...blankInode(), mode: 0o100644, nlink: 1 };
 
 type Operation = Exclude<keyof TxgOps, 'setCounters'>;
 /** Each kind of record, for the given inode. */
