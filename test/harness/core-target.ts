@@ -17,8 +17,8 @@ import { VNODEFS_CAPABILITIES } from './mount.js';
 
 export interface CoreTarget {
   client: CoreClient;
-  /** Throws if an invariant in memory is broken. */
-  check(): void;
+  /** Throws if an invariant is broken. */
+  check(options?: { asksStore?: boolean }): void;
   close(): void;
 }
 
@@ -37,7 +37,7 @@ export const openCoreTarget = async (options?: TestCoreOptions): Promise<CoreTar
   });
   return {
     client,
-    check: () => core.check({ asksStore: false }),
+    check: (options) => core.check(options),
     close: () => {
       client.closeAll();
       core.close();

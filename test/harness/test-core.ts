@@ -24,9 +24,8 @@ import type { FileSystem } from '../../src/vfs/filesystem.js';
 /** Small, so that the log is folded into the store all the time. */
 const WAL_SOFT_BYTES = 256 << 10;
 
-/** Calls between two checks while churning; asking the store as well takes ten times as long. */
+/** Calls between two checks while churning. */
 const CHECK_EVERY = 20;
-const ASK_STORE_EVERY = 400;
 
 export interface TestCoreOptions {
   pages?: number;
@@ -38,6 +37,8 @@ export interface TestCoreOptions {
   hostFreeBytes?: number;
   /** A seed: before each call, at random, groups are sealed and committed, vnodes recycled, invariants checked. */
   churn?: number;
+  /** Calls between two such checks that ask the store as well, which takes ten times as long; default: each does. */
+  askStoreEvery?: number;
 }
 
 export class InProcessCore {
@@ -73,14 +74,17 @@ export class InProcessCore {
       noatime: options.noatime ?? false,
       hostFreeBytes: () => options.hostFreeBytes ?? 1 << 30,
     });
-    this.#vfs = options.churn === undefined ? this.core.fs : this.#churning(options.churn);
+    this.#vfs =
+      options.churn === undefined
+        ? this.core.fs
+        : this.#churning(options.churn, options.askStoreEvery ?? CHECK_EVERY);
   }
 
   get vfs(): FileSystem {
     return this.#vfs;
   }
 
-  #churning(seed: number): FileSystem {
+  #churning(seed: number, askStoreEvery: number): FileSystem {
     const random = new Prng(seed);
     let calls = 0;
     return new Proxy(this.core.fs, {
@@ -92,7 +96,7 @@ export class InProcessCore {
           if (random.int(10) === 0) this.#commitUnheard();
           if (random.int(6) === 0) this.advance();
           this.core.poll();
-          if (++calls % CHECK_EVERY === 0) this.check({ asksStore: calls % ASK_STORE_EVERY === 0 });
+          if (++calls % CHECK_EVERY === 0) this.check({ asksStore: calls % askStoreEvery === 0 });
           return Reflect.apply(value, fs, args);
         };
       },
