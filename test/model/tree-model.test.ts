@@ -70,7 +70,8 @@ await t.test(
         ...(fullSize && { askStoreEvery: 400 }),
       });
       // A hundred thousand steps would take hours if the store were asked at each.
-      const report = runModel(target.client, seed, TINY_COUNT, () => target.check({ asksStore: !fullSize }));
+      const onStep = (): void => target.check({ asksStore: !fullSize });
+      const report = runModel(target.client, seed, TINY_COUNT, { onStep, keepsTree: fullSize });
       ct.equal(report, undefined, `seed ${seed}, ${TINY_COUNT} operations`);
       if (report !== undefined) ct.comment(report);
       target.close();

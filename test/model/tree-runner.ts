@@ -122,8 +122,7 @@ export class TreeActor {
   closeAll(): void {
     for (const handle of [...this.#fds.keys()]) this.#close(handle);
   }
-  finish(): void {
-    this.closeAll();
+  remove(): void {
     this.#remove('');
     this.#fs.rmdir(this.#dir);
   }
@@ -184,13 +183,20 @@ export interface Difference {
   what: string;
 }
 
+export interface ReplayOptions {
+  /** Called after each operation; may throw. */
+  onStep?(): void;
+  /** The tree stays: for a store that is thrown away, where removing a deep tree name by name takes as long as the log did. */
+  keepsTree?: boolean;
+}
+
 let runs = 0;
-/** Replays a log in a fresh directory; `onStep` is called after each operation, and may throw. */
+/** Replays a log in a fresh directory, and removes that again. */
 export const replay = (
   fs: PosixClient,
   log: readonly Op[],
-  wholeEvery = 200,
-  onStep: () => void = () => undefined,
+  wholeEvery: number,
+  options: ReplayOptions = {},
 ): Difference | undefined => {
   const model = new TreeModel();
   const dir = `${fs.root}/model-${runs++}`;
@@ -200,7 +206,7 @@ export const replay = (
     for (const [index, op] of log.entries()) {
       const wanted = outcome(() => model.apply(op));
       const got = outcome(() => actor.apply(op));
-      onStep();
+      options.onStep?.();
       if (wanted !== got) return { index, what: `${JSON.stringify(op)}: ${explain(wanted, got)}` };
       if (index % wholeEvery === wholeEvery - 1) {
         const what = compareWhole(model, actor);
@@ -210,7 +216,8 @@ export const replay = (
     const what = compareWhole(model, actor);
     return what === undefined ? undefined : { index: log.length, what };
   } finally {
-    actor.finish();
+    actor.closeAll();
+    if (options.keepsTree !== true) actor.remove();
   }
 };
 
@@ -236,12 +243,12 @@ export const runModel = (
   fs: PosixClient,
   seed: number,
   count: number,
-  onStep?: () => void,
+  options?: ReplayOptions,
 ): string | undefined => {
   const prng = new Prng(seed);
   const log = Array.from({ length: count }, () => randomOp(prng));
   // The tree grows with the log: comparing all of it must not be most of the work. (Every outcome is compared anyway.)
-  const difference = replay(fs, log, Math.max(200, Math.floor(count / 10)), onStep);
+  const difference = replay(fs, log, Math.max(200, Math.floor(count / 10)), options);
   if (!difference) return undefined;
   const shrunk = shrink(fs, log.slice(0, difference.index + 1));
   const again = replay(fs, shrunk, 1);
