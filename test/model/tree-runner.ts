@@ -208,7 +208,7 @@ export const replay = (
       const got = outcome(() => actor.apply(op));
       options.onStep?.();
       if (wanted !== got) return { index, what: `${JSON.stringify(op)}: ${explain(wanted, got)}` };
-      if (index % wholeEvery === wholeEvery - 1) {
+      if ((index + 1) % wholeEvery === 0 && index + 1 < log.length) {
         const what = compareWhole(model, actor);
         if (what !== undefined) return { index, what };
       }
@@ -248,7 +248,7 @@ export const runModel = (
   const prng = new Prng(seed);
   const log = Array.from({ length: count }, () => randomOp(prng));
   // The tree grows with the log: comparing all of it must not be most of the work. (Every outcome is compared anyway.)
-  const difference = replay(fs, log, Math.max(200, Math.floor(count / 10)), options);
+  const difference = replay(fs, log, Math.max(200, Math.floor(count / 5)), options);
   if (!difference) return undefined;
   const shrunk = shrink(fs, log.slice(0, difference.index + 1));
   const again = replay(fs, shrunk, 1);
