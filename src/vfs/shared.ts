@@ -12,8 +12,8 @@ import { VnodeCache } from '../vnode/vnode-cache.js';
 import { Vnlru } from '../vnode/vnlru.js';
 import { FSTYPE } from './state.js';
 
-/** Clean name entries a vnode of the budget, at most: names are small, and a negative one has no vnode. */
-const NAMES_PER_VNODE = 4;
+/** Clean name entries a vnode of the budget, at most: its own, and as many again that are negative or whose vnode has gone. */
+const NAMES_PER_VNODE = 2;
 const NAMES_MIN = 64;
 
 export interface SharedOptions {
