@@ -16,6 +16,7 @@ const skip = onPlainDirectory ? 'about the daemon' : false;
 const COPY_MIB = fullSize ? 1024 : 96;
 const HOST_MIB = fullSize ? 500 : 48;
 const LOAD_MS = 600_000;
+if (fullSize) t.setTimeout(3 * LOAD_MS);
 
 interface Status {
   state: string;
