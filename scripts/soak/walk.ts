@@ -13,11 +13,11 @@ const CLI = fileURLToPath(new URL('../../../bin/vnodefs.js', import.meta.url));
 const STEP = fileURLToPath(new URL('./walk-step.js', import.meta.url));
 const SAMPLE_MS = 1_000;
 /**
- * The high-water mark of memory may rise by this part of it in the second half of the walk, and memory still be flat: no two
+ * The high-water mark of memory may rise by this part of --rss in the second half of the walk, and memory still be flat: no two
  * teeth of the garbage collector's saw are alike. Marks are compared, not the halves' own largest samples: a tooth is a sixth
  * of the whole, and a half that begins with a full collection may not see its top.
  */
-const FLAT_PART = 0.1;
+const FLAT_PART = 0.08;
 /** What the kernel may remember beyond the vnode budget: prunes under way, directories whose entries are just going. */
 const KERNEL_SLACK = 20_000;
 
@@ -166,7 +166,7 @@ const judge = (afterwards: Sample): string[] => {
   const wrong: string[] = [];
   if (peak >= Number(options.rss))
     wrong.push(`the daemon's memory reached ${peak} MiB, not below ${options.rss}`);
-  if (risen > peak * FLAT_PART)
+  if (risen > Number(options.rss) * FLAT_PART)
     wrong.push(`memory's high-water mark rose by ${risen} MiB in the second half of the walk`);
   if (!(remembered <= allowed))
     wrong.push(`the kernel still holds ${remembered} lookups, more than ${allowed}`);

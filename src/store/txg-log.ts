@@ -36,7 +36,7 @@ const INITIAL_BYTES = 64 * 1024;
 const CHUNK_PAGES_MAX = 32;
 
 /** A finished log: `log` may be longer than the `logBytes` in use. */
-export interface TxgLog {
+export interface EncodedTxg {
   log: ArrayBuffer;
   logBytes: number;
 }
@@ -71,7 +71,7 @@ export class TxgEncoder implements TxgOps {
   }
 
   /** Hands the log over (it may be transferred) and starts an empty one, sized by what the last group needed. */
-  take(): TxgLog {
+  take(): EncodedTxg {
     const taken = { log: this.#f64.buffer as ArrayBuffer, logBytes: this.#at * 8 };
     this.#lastBytes = Math.max(INITIAL_BYTES, Math.min(taken.logBytes, this.#lastBytes * 2));
     this.#at = 0;

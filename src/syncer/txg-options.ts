@@ -1,5 +1,6 @@
 /** What Txgs (txgs.ts) is built on. */
 import type { Clock } from '../base/clock.js';
+import type { EncodedTxg } from '../store/txg-log.js';
 import type { StoreCounters, TxgOps } from '../store/types.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { SyncerRequest } from './messages.js';
@@ -10,7 +11,7 @@ export interface TxgLog extends TxgOps {
   /** Bytes of the operations appended so far. */
   readonly logBytes: number;
   /** Hands the encoded operations over and starts anew. */
-  take(): { log: ArrayBuffer; logBytes: number };
+  take(): EncodedTxg;
 }
 
 /** How a sealed group reaches the syncer. Its answer comes by Txgs.onReply, never from inside `send`. */

@@ -184,8 +184,10 @@ export interface Difference {
 }
 
 export interface ReplayOptions {
+  /** Operations between two comparisons of the whole tree; every outcome is compared anyway, and the whole at the end. */
+  wholeEvery: number;
   /** Called after each operation; may throw. */
-  onStep?(): void;
+  onStep?: () => void;
   /** The tree stays: for a store that is thrown away, where removing a deep tree name by name takes as long as the log did. */
   keepsTree?: boolean;
 }
@@ -195,8 +197,7 @@ let runs = 0;
 export const replay = (
   fs: PosixClient,
   log: readonly Op[],
-  wholeEvery: number,
-  options: ReplayOptions = {},
+  { wholeEvery, onStep, keepsTree = false }: ReplayOptions,
 ): Difference | undefined => {
   const model = new TreeModel();
   const dir = `${fs.root}/model-${runs++}`;
@@ -206,7 +207,7 @@ export const replay = (
     for (const [index, op] of log.entries()) {
       const wanted = outcome(() => model.apply(op));
       const got = outcome(() => actor.apply(op));
-      options.onStep?.();
+      onStep?.();
       if (wanted !== got) return { index, what: `${JSON.stringify(op)}: ${explain(wanted, got)}` };
       if ((index + 1) % wholeEvery === 0 && index + 1 < log.length) {
         const what = compareWhole(model, actor);
@@ -217,7 +218,7 @@ export const replay = (
     return what === undefined ? undefined : { index: log.length, what };
   } finally {
     actor.closeAll();
-    if (options.keepsTree !== true) actor.remove();
+    if (!keepsTree) actor.remove();
   }
 };
 
@@ -230,7 +231,7 @@ export const shrink = (fs: PosixClient, failing: readonly Op[], budget = 300): O
   for (let size = Math.ceil(log.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let start = 0; start < log.length && budget > 0 && performance.now() < untilMs; budget--) {
       const candidate = [...log.slice(0, start), ...log.slice(start + size)];
-      const difference = replay(fs, candidate, 1);
+      const difference = replay(fs, candidate, { wholeEvery: 1 });
       if (difference) log = candidate.slice(0, difference.index + 1);
       else start += size;
     }
@@ -243,15 +244,16 @@ export const runModel = (
   fs: PosixClient,
   seed: number,
   count: number,
-  options?: ReplayOptions,
+  options: Partial<ReplayOptions> = {},
 ): string | undefined => {
   const prng = new Prng(seed);
   const log = Array.from({ length: count }, () => randomOp(prng));
-  // The tree grows with the log: comparing all of it must not be most of the work. (Every outcome is compared anyway.)
-  const difference = replay(fs, log, Math.max(200, Math.floor(count / 5)), options);
+  // The tree grows with the log: comparing all of it must not be most of the work.
+  const wholeEvery = Math.max(200, Math.floor(count / 50));
+  const difference = replay(fs, log, { wholeEvery, ...options });
   if (!difference) return undefined;
   const shrunk = shrink(fs, log.slice(0, difference.index + 1));
-  const again = replay(fs, shrunk, 1);
+  const again = replay(fs, shrunk, { wholeEvery: 1 });
   const lines = shrunk.map((op) => JSON.stringify(op)).join('\n');
   const first = `seed ${seed}, operation ${difference.index}: ${difference.what}`;
   return `${first}\nshrunk to ${shrunk.length} operations (${again?.what ?? 'which no longer fail'}):\n${lines}`;

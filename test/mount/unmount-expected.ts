@@ -86,8 +86,7 @@ const LINES: Record<User, Line> = {
 
 export const expectedOf = (user: User, end: End): string => {
   const cell = LINES[user].row[ENDS.indexOf(end)];
-  const isCut = user === 'second-mount' && cell === CUT_FROM_OTHER;
-  return isCut && !TEST_CAPABILITIES.cutsOff ? cell.replace('ENOTCONN', 'EIO') : cell;
+  return cell === CUT_FROM_OTHER && !TEST_CAPABILITIES.cutsOff ? cell.replace('ENOTCONN', 'EIO') : cell;
 };
 
 export const cellText = ({ exit, saw, daemon }: Pick<Cell, 'exit' | 'saw' | 'daemon'>): string =>

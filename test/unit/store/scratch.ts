@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { asIno } from '../../../src/base/ids.js';
 import { createStore, type MkfsOptions } from '../../../src/store/mkfs.js';
 import { TxgEncoder } from '../../../src/store/txg-log.js';
-import { PAGE_BYTES, type InodeRecord } from '../../../src/store/types.js';
+import { blankInode, PAGE_BYTES, type InodeRecord } from '../../../src/store/types.js';
 import { StoreWriter } from '../../../src/store/writer.js';
 
 /** A directory removed at the end of the test. */
@@ -16,18 +16,12 @@ export function scratchDir(t: { teardown: (fn: () => void) => void }): string {
 }
 
 export const file = (ino: number, changes: Partial<InodeRecord> = {}): InodeRecord => ({
+  ...blankInode(),
   ino: asIno(ino),
   mode: 0o100644,
   uid: 1000,
   gid: 100,
   nlink: 1,
-  size: 0,
-  rdev: 0,
-  allocPages: 0,
-  flags: 0,
-  xattrCount: 0,
-  parent: 0,
-  nextCookie: 0,
   atimeSec: 1_700_000_001,
   atimeNsec: 1,
   mtimeSec: 1_700_000_002,
