@@ -11,8 +11,13 @@ import { createTables } from './mkfs.js';
 import { openStore } from './open.js';
 import { StoreError } from './store-error.js';
 
-/** Searches for readable rows between unreadable ones, at most, for each table. */
+/**
+ * Searches for readable rows between unreadable ones, at most, for each table. Halving finds each leaf page of a gap in
+ * two or three searches a page; what goes on below that looks between the rows of pages that can't be read.
+ */
 const PROBES_MAX = 20_000;
+const PROBES_BASE = 1000;
+const PROBES_PER_PAGE = 16;
 const CACHE_KIB = 64 * 1024;
 
 /** Tables in the order of their copying, with the columns of their keys. The first is a number. */
@@ -109,6 +114,7 @@ class TableCopy {
   readonly #forward;
   readonly #backward;
   readonly #insert;
+  readonly #probesMax: number;
 
   /** Throws SqliteError if there is no such table. */
   constructor(
@@ -118,6 +124,8 @@ class TableCopy {
     columns: readonly string[],
     keys: readonly string[],
   ) {
+    const pages = Number(source.pragma('page_count', { simple: true }));
+    this.#probesMax = Math.min(PROBES_MAX, PROBES_BASE + PROBES_PER_PAGE * pages);
     const list = [keys[0], ...columns].join(', ');
     const range = `SELECT ${list} FROM ${table} WHERE ${keys[0]} BETWEEN ? AND ? ORDER BY`;
     this.#forward = source
@@ -148,7 +156,7 @@ class TableCopy {
       gaps.push([start, end]);
       start = end;
     }
-    for (let probes = 0; gaps.length > 0 && probes < PROBES_MAX; probes++) {
+    for (let probes = 0; gaps.length > 0 && probes < this.#probesMax; probes++) {
       const [low, high] = gaps.shift()!;
       const up = this.#read(this.#forward, low, high);
       if (up.whole) continue;
