@@ -1,16 +1,19 @@
 /** Section 1 and 2 of native-notes/disk-format.md: the file's settings, and whether its tables are the ones specified. */
 import Database from 'better-sqlite3';
 import type { FindingSink } from './fsck-findings.js';
+import { missingPages } from './missing-pages.js';
 import { SCHEMA_SQL } from './schema.js';
 
-/** SQLite's integrity_check, a finding a line. `false`: it found something. */
-export function checkSqlite(db: Database.Database, sink: FindingSink, lines: number): boolean {
+/** SQLite's integrity_check, a finding a line, and the length of the file. `false`: something was found. */
+export function checkSqlite(db: Database.Database, path: string, sink: FindingSink, lines: number): boolean {
   let sound = true;
   const bad = (message: string): void => {
     sound = false;
     sink.structure('sqlite', 0, message);
   };
   try {
+    const missing = missingPages(db, path);
+    if (missing > 0) bad(`the file has lost its end: ${missing} pages are neither there nor in its log`);
     for (const { integrity_check: line } of db.pragma(`integrity_check(${lines})`) as {
       integrity_check: string;
     }[]) {

@@ -86,7 +86,7 @@ export function examine(
   db.exec('BEGIN');
   try {
     if (structure) progress({ step: 'structure', fraction: 0 });
-    sqliteSound = !structure || checkSqlite(db, collector, 100);
+    sqliteSound = !structure || checkSqlite(db, path, collector, 100);
     schemaSound = checkSchema(db, collector);
     checkSettings(db, collector);
     report.superblock = superblockOf(db, path, collector);

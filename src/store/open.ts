@@ -7,6 +7,7 @@
 import Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
 import { migrate } from './migrate.js';
+import { missingPages } from './missing-pages.js';
 import { APPLICATION_ID, FORMAT_VERSION } from './schema.js';
 import { openError, sqliteCode, StoreError } from './store-error.js';
 
@@ -45,7 +46,7 @@ export function openStore(path: string, options: OpenOptions): Database.Database
 
 /** `cut`: SQLite isn't to compare the file's length with what its header says. Errors: as SQLite's, and StoreError. */
 function connect(path: string, options: OpenOptions, cut: boolean): Database.Database {
-  const db = new Database(path, { fileMustExist: true, timeout: options.busyTimeoutMs ?? 5000 });
+  let db = openFile(path, options, false);
   try {
     if (cut) {
       // lockBtree (btree.c) trusts the length of the file if the schema may be written, which query_only below forbids again.
@@ -53,6 +54,10 @@ function connect(path: string, options: OpenOptions, cut: boolean): Database.Dat
       db.pragma('writable_schema = ON');
     }
     checkIdentity(db, path);
+    if (!cut && hasLostEnd(db, path)) {
+      db = withoutFolding(db, path, options);
+      if (options.mode === 'write') throw truncatedStore(path, fileSize(path));
+    }
     db.pragma(`cache_size = -${options.cacheKiB}`);
     db.pragma('temp_store = MEMORY');
     db.pragma('synchronous = NORMAL');
@@ -68,6 +73,37 @@ function connect(path: string, options: OpenOptions, cut: boolean): Database.Dat
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+const openFile = (path: string, options: OpenOptions, readonly: boolean): Database.Database =>
+  new Database(path, { fileMustExist: true, timeout: options.busyTimeoutMs ?? 5000, readonly });
+
+/** In one read transaction: meanwhile no checkpoint makes the file shorter. */
+function hasLostEnd(db: Database.Database, path: string): boolean {
+  db.exec('BEGIN');
+  try {
+    return missingPages(db, path) > 0;
+  } finally {
+    db.exec('COMMIT');
+  }
+}
+
+/**
+ * Another connection instead of `db`, one that doesn't fold the log in when it is closed: that would fill up what the
+ * file has lost with zeros, and then nobody could see the loss.
+ */
+function withoutFolding(db: Database.Database, path: string, options: OpenOptions): Database.Database {
+  const other = openFile(path, options, true);
+  try {
+    // While this one has the file's lock, `db` isn't the last.
+    other.pragma('user_version');
+    return other;
+  } catch (error) {
+    other.close();
+    throw error;
+  } finally {
+    db.close();
   }
 }
 
@@ -120,10 +156,13 @@ function requireCurrent(db: Database.Database, path: string): void {
 
 /** SQLite reports a file that lost its end as corrupt when it reads the header: its size is worth saying. */
 function truncatedError(path: string, fileBytes: number, error: unknown): StoreError | undefined {
-  if (!sqliteCode(error).startsWith('SQLITE_CORRUPT')) return undefined;
+  return sqliteCode(error).startsWith('SQLITE_CORRUPT') ? truncatedStore(path, fileBytes) : undefined;
+}
+
+function truncatedStore(path: string, fileBytes: number): StoreError {
   const message =
     `${path} is damaged or shorter than its header says (${fileBytes} bytes); ` +
     'if it was copied, copy it again while it is not mounted; otherwise "vnodefs mount -o ro" shows what is left of it, and ' +
     '"vnodefs fsck --repair" makes a sound store of that.';
-  return new StoreError('truncated', path, message, { cause: error });
+  return new StoreError('truncated', path, message);
 }

@@ -8,45 +8,10 @@
  * half-way leaves a main file with newer pages under a log that ends early, which SQLite would replay over them. So
  * every frame is read, checked, and written once more where it is, which makes its pages dirty again; the sync after
  * that covers them all. A crash meanwhile changes nothing, since no byte changes.
- *
- * Format: sqlite.org/walformat.html.
  */
-import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
-import { endianness } from 'node:os';
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { Errno, FsError } from '../base/errno.js';
-
-const HEADER_BYTES = 32;
-const FRAME_HEADER_BYTES = 24;
-const MAGIC = 0x377f0682;
-/** Of the header and of a frame's header that are checksummed. */
-const HEADER_SUMMED = 24;
-const FRAME_SUMMED = 8;
-
-interface Sums {
-  a: number;
-  b: number;
-}
-
-/** `bigEndian`: how the words are to be read. `to - from` is a multiple of 8. */
-const addSums = ({ a, b }: Sums, bytes: Buffer, from: number, to: number, bigEndian: boolean): Sums => {
-  const native = !bigEndian && endianness() === 'LE' && (bytes.byteOffset + from) % 4 === 0;
-  if (native) {
-    const words = new Uint32Array(bytes.buffer, bytes.byteOffset + from, (to - from) >> 2);
-    for (let i = 0; i < words.length; i += 2) {
-      a = (a + words[i] + b) | 0;
-      b = (b + words[i + 1] + a) | 0;
-    }
-    return { a, b };
-  }
-  for (let at = from; at < to; at += 8) {
-    a = (a + (bigEndian ? bytes.readInt32BE(at) : bytes.readInt32LE(at)) + b) | 0;
-    b = (b + (bigEndian ? bytes.readInt32BE(at + 4) : bytes.readInt32LE(at + 4)) + a) | 0;
-  }
-  return { a, b };
-};
-
-const matches = ({ a, b }: Sums, bytes: Buffer, at: number): boolean =>
-  bytes.readInt32BE(at) === a && bytes.readInt32BE(at + 4) === b;
+import { readWalHeader, walFrames } from './wal-frames.js';
 
 const lost = (frame: number, frames: number): FsError =>
   new FsError(Errno.EIO, 'renewWal', {
@@ -56,40 +21,21 @@ const lost = (frame: number, frames: number): FsError =>
     ),
   });
 
-/** Reads `bytes` whole at `offset`, or tells that the file ends before. */
-const readWhole = (fd: number, bytes: Buffer, offset: number): boolean => {
-  let done = 0;
-  while (done < bytes.length) {
-    const got = readSync(fd, bytes, done, bytes.length - done, offset + done);
-    if (got === 0) return false;
-    done += got;
-  }
-  return true;
-};
-
 const writeWhole = (fd: number, bytes: Buffer, offset: number): void => {
   for (let done = 0; done < bytes.length;)
     done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
 };
 
 const renew = (fd: number, frames: number): void => {
-  const header = Buffer.alloc(HEADER_BYTES);
-  if (!readWhole(fd, header, 0)) throw lost(0, frames);
-  const magic = header.readUInt32BE(0);
-  const bigEndian = (magic & 1) === 1;
-  let sums = addSums({ a: 0, b: 0 }, header, 0, HEADER_SUMMED, bigEndian);
-  if ((magic & ~1) >>> 0 !== MAGIC || !matches(sums, header, HEADER_SUMMED)) throw lost(0, frames);
-  writeWhole(fd, header, 0);
-  const frame = Buffer.alloc(FRAME_HEADER_BYTES + header.readUInt32BE(8));
-  for (let i = 0; i < frames; i++) {
-    const offset = HEADER_BYTES + i * frame.length;
-    if (!readWhole(fd, frame, offset)) throw lost(i + 1, frames);
-    sums = addSums(sums, frame, 0, FRAME_SUMMED, bigEndian);
-    sums = addSums(sums, frame, FRAME_HEADER_BYTES, frame.length, bigEndian);
-    const salted = frame.compare(header, 16, 24, 8, 16) === 0;
-    if (!salted || !matches(sums, frame, 16)) throw lost(i + 1, frames);
-    writeWhole(fd, frame, offset);
+  const header = readWalHeader(fd);
+  if (header === undefined) throw lost(0, frames);
+  writeWhole(fd, header.bytes, 0);
+  let renewed = 0;
+  for (const { bytes, offset } of walFrames(fd, header)) {
+    writeWhole(fd, bytes, offset);
+    if (++renewed === frames) return;
   }
+  throw lost(renewed + 1, frames);
 };
 
 /**
