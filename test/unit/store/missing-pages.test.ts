@@ -63,23 +63,25 @@ const readAll = (path: string): string[] => {
   }
 };
 
-t.test('pages that only the log has are not missing', async (t) => {
+await t.test('pages that only the log has are not missing', (t) => {
   const path = storeWithLog(scratchDir(t), true);
   const db = new Database(path);
   const pages = Number(db.pragma('page_count', { simple: true }));
   t.ok(statSync(path).size < pages * PAGE, 'the file is shorter than the database');
   t.equal(missingPages(db, path), 0);
   db.close();
+  t.end();
 });
 
-t.test('a log alone is no fault', async (t) => {
+await t.test('a log alone is no fault', (t) => {
   const path = storeWithLog(scratchDir(t), false);
   t.ok(statSync(`${path}-wal`).size > 0);
   t.strictSame(readAll(path), ['8192', '3808', '8192', '4096']);
   t.strictSame(checkStore(path).findings, []);
+  t.end();
 });
 
-t.test('a lost page is found, each time, and never filled with zeros', async (t) => {
+await t.test('a lost page is found, each time, and never filled with zeros', (t) => {
   const path = storeWithLog(scratchDir(t), false);
   const bytes = statSync(path).size - PAGE;
   truncateSync(path, bytes);
@@ -91,9 +93,10 @@ t.test('a lost page is found, each time, and never filled with zeros', async (t)
   t.strictSame(readAll(path).slice(0, 2), ['8192', '3808']);
   t.throws(() => new StoreWriter(path), { code: 'truncated' });
   t.equal(statSync(path).size, bytes);
+  t.end();
 });
 
-t.test('repair keeps what is left', async (t) => {
+await t.test('repair keeps what is left', (t) => {
   const path = storeWithLog(scratchDir(t), false);
   truncateSync(path, statSync(path).size - PAGE);
   const session = new Repair(path);
@@ -104,4 +107,5 @@ t.test('repair keeps what is left', async (t) => {
   }
   t.strictSame(checkStore(path).findings, []);
   t.strictSame(readAll(path).slice(0, 2), ['8192', '3808']);
+  t.end();
 });
