@@ -18,6 +18,9 @@ import type { FromDispatcher, MountConfig, ToDispatcher } from './messages.js';
 import { ServedMount, type SessionEvents } from './served-mount.js';
 import type { DispatcherWorkerData } from './workers.js';
 
+/** A checkpoint that waits for readers waits no longer than this. */
+const SNAPSHOT_MS = 20;
+
 const threadSelf = (): string => {
   try {
     return readlinkSync('/proc/thread-self');
@@ -50,7 +53,10 @@ export class Dispatcher {
 
   /** Serves for as long as the process lives. Throws InvariantError for a bug. */
   run(): void {
-    this.#loop.run(() => this.#onWake());
+    this.#loop.run(
+      () => this.#onWake(),
+      () => this.#onIdle(),
+    );
   }
 
   /** After an exception in {@link run}: groups already handed over are whole, so let the syncers commit them, and close. */
@@ -104,6 +110,7 @@ export class Dispatcher {
         syncer,
         say,
         capabilities: kernelCapabilities(),
+        snapshotMs: SNAPSHOT_MS,
         notify: (messages, done) => this.#notifications.send(config.deviceFd, messages, done),
         newSession: (core, events) => this.#newSession(config, core, events),
         closeDevice: () => this.#notifications.closeDevice(config.deviceFd),
@@ -139,6 +146,10 @@ export class Dispatcher {
       onInit: (protocol, features) => events.ready(protocol, features),
       onEnd: (cause) => events.ended(cause),
     });
+  }
+
+  #onIdle(): void {
+    for (const mount of this.#mounts) mount.idle();
   }
 
   #forgetDropped(): void {

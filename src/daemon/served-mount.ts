@@ -56,6 +56,8 @@ export interface MountSurroundings<S extends ServedSession> {
   syncer: MessagePort;
   say: (message: FromMount) => void;
   capabilities: TransportCapabilities;
+  /** How long reads of the store may share a snapshot: only where {@link ServedMount.idle} is called. */
+  snapshotMs?: number;
   /** Sends notifications to the kernel; wanted where `capabilities.prune`. */
   notify?: ConstructorParameters<typeof Pruner>[0];
   newSession: (core: Core, events: SessionEvents) => S;
@@ -81,7 +83,7 @@ export class ServedMount<S extends ServedSession> {
 
   /** Errors: StoreError, FsError if the store can't be used; then nothing is left. */
   constructor(id: number, config: MountConfig, surroundings: MountSurroundings<S>) {
-    const { shared, syncer, say, capabilities, notify, newSession, closeDevice } = surroundings;
+    const { shared, syncer, say, capabilities, notify, newSession, closeDevice, snapshotMs } = surroundings;
     this.id = id;
     this.#syncer = syncer;
     this.#closeDevice = closeDevice;
@@ -103,6 +105,7 @@ export class ServedMount<S extends ServedSession> {
       noatime: config.noatime,
       hostFreeBytes: hostFree(config.store),
       onReclaim: (vp) => this.#pruner?.add(vp),
+      snapshotMs,
     });
     this.session = newSession(this.#core, {
       log: (level, message, fields) => this.#log(level, message, fields),
@@ -218,7 +221,7 @@ export class ServedMount<S extends ServedSession> {
       else this.#log('info', 'writers go on', {});
       return;
     }
-    this.#core.txgs.onReply(reply);
+    this.#core.onReply(reply);
     const failing = reply.errno !== 0;
     if (failing !== this.#wasFailing) {
       this.#wasFailing = failing;
@@ -230,6 +233,11 @@ export class ServedMount<S extends ServedSession> {
       else this.#log('info', 'the store takes writes again', { txg: reply.txg });
     }
     if (this.#phase === 'finishing' && !failing) this.#commitLast();
+  }
+
+  /** No request is waiting. */
+  idle(): void {
+    if (this.#phase === 'serving' || this.#phase === 'finishing') this.#core.idle();
   }
 
   onDeadline(): void {

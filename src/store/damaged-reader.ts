@@ -5,7 +5,7 @@
  */
 import { FsError } from '../base/errno.js';
 import { asIno, type Ino, ROOT_INO } from '../base/ids.js';
-import { SqliteStoreReader } from './reader.js';
+import { SqliteStoreReader, type ReaderOptions } from './reader.js';
 import { superblockOrStandIn } from './superblock.js';
 import { blankInode, type InodeRecord, type StoreCounters } from './types.js';
 
@@ -21,9 +21,9 @@ export class DamagedStoreReader extends SqliteStoreReader {
   readonly standIns = new Set<'superblock' | 'counters' | 'root'>();
 
   /** Errors: StoreError. */
-  constructor(path: string) {
+  constructor(path: string, options: Pick<ReaderOptions, 'snapshotMs'> = {}) {
     let madeUp = false;
-    super(path, { superblock: (db) => superblockOrStandIn(db, path, () => (madeUp = true)) });
+    super(path, { ...options, superblock: (db) => superblockOrStandIn(db, path, () => (madeUp = true)) });
     if (madeUp) this.standIns.add('superblock');
   }
 

@@ -7,9 +7,10 @@
  */
 import type Database from 'better-sqlite3';
 import { asIno, byteNameOf, bytesOfName, type ByteName, type Ino } from '../base/ids.js';
+import { LookAhead } from './look-ahead.js';
 import { openStore } from './open.js';
 import { INODE_COLUMNS } from './schema.js';
-import { openError, storeFsError } from './store-error.js';
+import { openError, sqliteCode, storeFsError } from './store-error.js';
 import { readCounters, readSuperblock } from './superblock.js';
 import type {
   ChunkRow,
@@ -32,11 +33,26 @@ const SCAN_TEXT = `SELECT group_concat(ino || '/' || type || '/' || cookie || '/
 /** Anything else might have been bytes that are not UTF-8: those rows are read one by one. */
 const ASCII = /^[\x01-\x7f]*$/;
 
+/** Fewer inodes than this are not worth a statement of their own. */
+const AHEAD_MIN = 4;
+
 const SUM_PAGES = 'SELECT coalesce(sum(pages), 0) FROM chunk_map WHERE ino = ? AND idx >= ? AND idx < ?';
+
+const INODE_LIST = INODE_COLUMNS.join(', ');
+const ALIASED = INODE_COLUMNS.map((column) => `i.${column}`).join(', ');
 
 function prepareAll(db: Database.Database) {
   return {
-    inode: db.prepare(`SELECT ${INODE_COLUMNS.join(', ')} FROM inode WHERE ino = ?`).raw(),
+    begin: db.prepare('BEGIN'),
+    end: db.prepare('COMMIT'),
+    names: db
+      .prepare(
+        `SELECT d.name, d.type, d.cookie, d.ino, i.ino, ${ALIASED} FROM dirent d LEFT JOIN inode i ON i.ino = d.ino ` +
+          'WHERE d.parent = ? AND d.name >= ? ORDER BY d.name LIMIT ?',
+      )
+      .raw(),
+    inodes: db.prepare(`SELECT ino, ${INODE_LIST} FROM inode WHERE ino BETWEEN ? AND ?`).raw(),
+    inode: db.prepare(`SELECT ino, ${INODE_LIST} FROM inode WHERE ino = ?`).raw(),
     dirent: db.prepare('SELECT ino, type, cookie FROM dirent WHERE parent = ? AND name = ?').raw(),
     scan: db.prepare(SCAN_ROWS).raw(),
     scanText: db.prepare(SCAN_TEXT).pluck(),
@@ -82,11 +98,40 @@ function parseScan(text: string): DirentRecord[] {
   return rows;
 }
 
+/** A row of `ino` and {@link INODE_COLUMNS}, from column `at` on. */
+const inodeOf = (row: readonly number[], at = 0): InodeRecord => ({
+  ino: asIno(row[at]),
+  mode: row[at + 1],
+  uid: row[at + 2],
+  gid: row[at + 3],
+  nlink: row[at + 4],
+  size: row[at + 5],
+  rdev: row[at + 6],
+  allocPages: row[at + 7],
+  flags: row[at + 8],
+  xattrCount: row[at + 9],
+  parent: row[at + 10],
+  nextCookie: row[at + 11],
+  atimeSec: row[at + 12],
+  atimeNsec: row[at + 13],
+  mtimeSec: row[at + 14],
+  mtimeNsec: row[at + 15],
+  ctimeSec: row[at + 16],
+  ctimeNsec: row[at + 17],
+  btimeSec: row[at + 18],
+  btimeNsec: row[at + 19],
+});
+
 export interface ReaderOptions {
   /** SQLite's page cache of this connection. */
   cacheKiB?: number;
   /** Reads the superblock; default {@link readSuperblock}. */
   superblock?: (db: Database.Database) => Superblock;
+  /**
+   * One read transaction serves all reads for so long, or until {@link SqliteStoreReader.endSnapshot}: beginning and
+   * ending one costs three system calls. 0, the default: each read has its own.
+   */
+  snapshotMs?: number;
 }
 
 export class SqliteStoreReader implements StoreReader {
@@ -94,10 +139,15 @@ export class SqliteStoreReader implements StoreReader {
   readonly path: string;
   readonly #db: Database.Database;
   readonly #sql: ReturnType<typeof prepareAll>;
+  readonly #ahead = new LookAhead();
+  readonly #snapshotMs: number;
+  /** When the snapshot was taken, on performance.now()'s scale; -1: there is none. */
+  #snapshotSinceMs = -1;
 
   /** Opens a connection: the caller closes it with {@link close}. Errors: StoreError. */
   constructor(path: string, options: ReaderOptions = {}) {
     this.path = path;
+    this.#snapshotMs = options.snapshotMs ?? 0;
     this.#db = openStore(path, { mode: 'read', cacheKiB: options.cacheKiB ?? 8192 });
     try {
       this.superblock = options.superblock?.(this.#db) ?? readSuperblock(this.#db, path);
@@ -106,6 +156,29 @@ export class SqliteStoreReader implements StoreReader {
       this.#db.close();
       throw openError(path, error);
     }
+  }
+
+  endSnapshot(): void {
+    if (this.#snapshotSinceMs < 0) return;
+    this.#snapshotSinceMs = -1;
+    // An error may have ended it.
+    if (this.#db.inTransaction) this.#sql.end.run();
+  }
+
+  onCommit(): void {
+    this.endSnapshot();
+    this.#ahead.forget();
+  }
+
+  #takeSnapshot(): void {
+    if (this.#snapshotMs === 0) return;
+    const nowMs = performance.now();
+    if (this.#snapshotSinceMs >= 0) {
+      if (nowMs - this.#snapshotSinceMs < this.#snapshotMs && this.#db.inTransaction) return;
+      this.endSnapshot();
+    }
+    this.#sql.begin.run();
+    this.#snapshotSinceMs = nowMs;
   }
 
   counters(): StoreCounters & { txg: number } {
@@ -117,48 +190,61 @@ export class SqliteStoreReader implements StoreReader {
   }
 
   loadInode(ino: Ino): InodeRecord | undefined {
-    let row: number[] | undefined;
+    const ahead = this.#ahead.takeInode(ino);
+    if (ahead !== undefined) return ahead;
+    const row = this.#get<number[]>(this.#sql.inode, 'loadInode', ino);
+    return row === undefined ? undefined : inodeOf(row);
+  }
+
+  readInodesAhead(inos: readonly Ino[]): void {
+    const missing = inos.filter((ino) => !this.#ahead.hasInode(ino));
+    const [from, to] = [Math.min(...missing), Math.max(...missing)];
+    // Those of a directory mostly were made one after another; otherwise each is read when it is asked for.
+    if (this.#ahead.off || missing.length < AHEAD_MIN || to - from > 2 * missing.length) return;
     try {
-      row = this.#sql.inode.get(ino) as number[] | undefined;
+      this.#takeSnapshot();
+      const rows = this.#sql.inodes.all(from, to) as number[][];
+      for (const row of rows) this.#ahead.keepInode(inodeOf(row));
     } catch (error) {
-      throw storeFsError(error, 'loadInode');
+      this.#notAhead(error);
     }
-    if (row === undefined) return undefined;
-    return {
-      ino,
-      mode: row[0],
-      uid: row[1],
-      gid: row[2],
-      nlink: row[3],
-      size: row[4],
-      rdev: row[5],
-      allocPages: row[6],
-      flags: row[7],
-      xattrCount: row[8],
-      parent: row[9],
-      nextCookie: row[10],
-      atimeSec: row[11],
-      atimeNsec: row[12],
-      mtimeSec: row[13],
-      mtimeNsec: row[14],
-      ctimeSec: row[15],
-      ctimeNsec: row[16],
-      btimeSec: row[17],
-      btimeNsec: row[18],
-    };
   }
 
   lookupDirent(parent: Ino, name: ByteName): DirentRecord | undefined {
+    const ahead = this.#ahead;
+    if (ahead.knows(parent, name)) return ahead.dirent(name);
+    const wanted = ahead.wanted(parent, name);
+    if (wanted > 0 && this.#readNamesAhead(parent, name, wanted)) return ahead.dirent(name);
+    const row = this.#get<number[]>(this.#sql.dirent, 'lookupDirent', parent, bytesOfName(name));
+    return row === undefined ? undefined : { name, ino: asIno(row[0]), type: row[1], cookie: row[2] };
+  }
+
+  /** The names of a directory from `from` on, with their inodes. False: they can't be read together. */
+  #readNamesAhead(parent: Ino, from: ByteName, limit: number): boolean {
     try {
-      const row = this.#sql.dirent.get(parent, bytesOfName(name)) as [number, number, number] | undefined;
-      return row === undefined ? undefined : { name, ino: asIno(row[0]), type: row[1], cookie: row[2] };
+      this.#takeSnapshot();
+      const rows = this.#sql.names.all(parent, bytesOfName(from), limit) as [Buffer, ...number[]][];
+      const dirents = rows.map((row) => {
+        const [name, type, cookie, ino] = row;
+        if (row[4] !== null) this.#ahead.keepInode(inodeOf(row as unknown as number[], 4));
+        return { name: byteNameOf(name), ino: asIno(ino), type, cookie };
+      });
+      this.#ahead.keepNames(from, dirents, rows.length < limit);
+      return true;
     } catch (error) {
-      throw storeFsError(error, 'lookupDirent');
+      this.#notAhead(error);
+      return false;
     }
+  }
+
+  #notAhead(error: unknown): void {
+    if (sqliteCode(error) === '') throw error;
+    this.#ahead.turnOff();
   }
 
   scanDirents(parent: Ino, afterCookie: number, limit: number): DirentRecord[] {
     try {
+      this.#takeSnapshot();
       const text = this.#sql.scanText.get(parent, afterCookie, limit) as string | null;
       if (text === null) return [];
       if (ASCII.test(text)) return parseScan(text);
@@ -198,6 +284,7 @@ export class SqliteStoreReader implements StoreReader {
 
   chunkRows(ino: Ino, fromIndex: number, toIndex: number): ChunkRow[] {
     try {
+      this.#takeSnapshot();
       const rows = this.#sql.chunkRows.all(ino, fromIndex, toIndex) as [number, number, number][];
       return rows.map(([index, chunk, pages]) => ({ index, chunk, pages }));
     } catch (error) {
@@ -220,6 +307,7 @@ export class SqliteStoreReader implements StoreReader {
 
   listXattrs(ino: Ino): XattrRecord[] {
     try {
+      this.#takeSnapshot();
       const rows = this.#sql.xattrs.all(ino) as [Buffer, Buffer][];
       return rows.map((row) => ({ name: byteNameOf(row[0]), value: row[1] }));
     } catch (error) {
@@ -229,6 +317,7 @@ export class SqliteStoreReader implements StoreReader {
 
   listOrphans(): Ino[] {
     try {
+      this.#takeSnapshot();
       return (this.#sql.orphans.all() as number[]).map(asIno);
     } catch (error) {
       throw storeFsError(error, 'listOrphans');
@@ -246,6 +335,7 @@ export class SqliteStoreReader implements StoreReader {
 
   #get<T>(statement: Database.Statement, op: string, ...bound: (number | Buffer)[]): T | undefined {
     try {
+      this.#takeSnapshot();
       return statement.get(...bound) as T | undefined;
     } catch (error) {
       throw storeFsError(error, op);

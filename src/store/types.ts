@@ -120,6 +120,8 @@ export interface StoreReader {
   readonly standIns?: ReadonlySet<string>;
   counters(): StoreCounters;
   loadInode(ino: Ino): InodeRecord | undefined;
+  /** These are about to be asked for: reads them together, where that is cheaper. Never fails. */
+  readInodesAhead(inos: readonly Ino[]): void;
   lookupDirent(parent: Ino, name: ByteName): DirentRecord | undefined;
   /** Up to `limit` entries with cookie > `afterCookie`, in cookie order. */
   scanDirents(parent: Ino, afterCookie: number, limit: number): DirentRecord[];
@@ -147,6 +149,10 @@ export interface StoreReader {
   listXattrs(ino: Ino): XattrRecord[];
   /** Unlinked inodes that were still open when the store was last written. */
   listOrphans(): Ino[];
+  /** Nothing will be read for a while: lets go of what readers hold (SQLite's WAL can then begin anew). */
+  endSnapshot(): void;
+  /** A group has been committed: what is read from now on includes it. */
+  onCommit(): void;
   close(): void;
 }
 

@@ -25,11 +25,21 @@ export interface CommitRequest {
   /** True: durable (synced) before the answer; with it everything committed earlier is durable too. */
   barrier: boolean;
 }
+/** Dispatcher → syncer: chunks are wanted; answered in shared memory alone. See read-ahead.ts. */
+export interface ReadAheadRequest {
+  kind: 'read';
+  /** The slots to look at, in this order. */
+  wanted: number[];
+  /** Of the area: its memory, its number of slots, pages of each. */
+  memory: SharedArrayBuffer;
+  slots: number;
+  pages: number;
+}
 /** Dispatcher → syncer: no more groups; checkpoint, close the store, answer 'closed'. */
 export interface CloseRequest {
   kind: 'close';
 }
-export type SyncerRequest = CommitRequest | CloseRequest;
+export type SyncerRequest = CommitRequest | ReadAheadRequest | CloseRequest;
 
 /**
  * Syncer → dispatcher, followed by a write to the dispatcher's eventfd. A failed group (`errno` not 0) was rolled back

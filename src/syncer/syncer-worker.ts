@@ -4,7 +4,9 @@
  */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { EventFdWaker } from '../base/descriptors.js';
+import { openReader } from '../store/reader.js';
 import type { CommitRequest, SyncerReply, SyncerRequest, SyncerWorkerData } from './messages.js';
+import { ReadAheadServer } from './read-ahead.js';
 import { type LogState, Syncer } from './syncer.js';
 
 /** Pauses before a failed group is tried again: doubled each time, from the first to the last. */
@@ -24,6 +26,7 @@ let lookOutWanted = false;
 let idleTimer: NodeJS.Timeout | undefined;
 let retryTimer: NodeJS.Timeout | undefined;
 let held = '';
+const ahead = new ReadAheadServer(pool, () => openReader(store));
 
 const reply = (message: SyncerReply): void => {
   dispatcher.postMessage(message);
@@ -64,8 +67,13 @@ const take = (request: SyncerRequest): void => {
     commit(syncer, request, RETRY_FIRST_MS);
     return;
   }
+  if (request.kind === 'read') {
+    ahead.add(request);
+    return;
+  }
   clearTimeout(idleTimer);
   clearTimeout(retryTimer); // given up: whoever closes after a failed group has said so
+  ahead.close();
   reply({ kind: 'closed', ...(syncer?.close() ?? { errno: 0, reason: '' }) });
   dispatcher.close();
 };
@@ -86,10 +94,20 @@ const lookOut = (): void => {
   } while (performance.now() < untilMs);
 };
 
+/** Chunks that are wanted, and between two of them whatever has come meanwhile. */
+const readAhead = (): void => {
+  while (ahead.step()) {
+    const got = receiveMessageOnPort(dispatcher);
+    if (got !== undefined) take(got.message as SyncerRequest);
+  }
+};
+
 dispatcher.on('message', (request: SyncerRequest) => {
   take(request);
+  readAhead();
   for (let i = 0; i < LOOK_OUTS_MAX && lookOutWanted; i++) {
     lookOutWanted = false;
     lookOut();
+    readAhead();
   }
 });

@@ -21,7 +21,8 @@ export const auditFiles = (fs: FsState, asksStore: boolean): MountAudit => {
     if (pages !== undefined && pages !== vp.allocPages)
       wrong.push(`file ${vp.ino}: allocPages ${vp.allocPages}, its chunks ${pages}`);
   }
-  return { ...audit, wrong };
+  const orphanedFrames = [...audit.orphanedFrames, ...fs.readAhead.frames()];
+  return { ...audit, orphanedFrames, wrong };
 };
 
 /** Undefined where the store is damaged, which is for fsck to say. */

@@ -6,6 +6,8 @@
 import { TxgEncoder } from '../store/txg-log.js';
 import { DamagedStoreReader } from '../store/damaged-reader.js';
 import { openReader, type SqliteStoreReader } from '../store/reader.js';
+import type { CommitReply } from '../syncer/messages.js';
+import { ReadAhead } from '../syncer/read-ahead.js';
 import type { SyncerPort } from '../syncer/txg-options.js';
 import { Txgs } from '../syncer/txgs.js';
 import type { PagePool } from '../vnode/page-pool.js';
@@ -18,6 +20,8 @@ import type { FsOptions } from './state.js';
 export interface CoreOptions extends FsOptions {
   syncIntervalMs: number;
   syncer: SyncerPort;
+  /** See {@link ReaderOptions.snapshotMs}; with it {@link Core.idle} must be called. */
+  snapshotMs?: number;
 }
 
 export class Core {
@@ -26,12 +30,16 @@ export class Core {
   readonly fs: FileSystem;
   readonly orphansReaped: number;
   readonly #reader: SqliteStoreReader;
+  readonly #readAhead: ReadAhead;
 
   /** Opens the store for reading and loads the root. Errors: StoreError, FsError; then nothing is left in `shared`. */
   constructor(shared: Shared, options: CoreOptions) {
     const { vnodes, clock, room } = shared;
     this.shared = shared;
-    this.#reader = options.readOnly ? new DamagedStoreReader(options.store) : openReader(options.store);
+    const { store, snapshotMs } = options;
+    this.#reader = options.readOnly
+      ? new DamagedStoreReader(store, { snapshotMs })
+      : openReader(store, { snapshotMs });
     const { txg, ...counters } = this.#reader.counters();
     this.txgs = new Txgs({
       vnodes,
@@ -43,7 +51,9 @@ export class Core {
       committed: txg,
       syncIntervalMs: options.syncIntervalMs,
     });
-    this.fs = new FileSystem(vnodes, this.txgs, this.#reader, clock, options);
+    const { chunkBytes } = this.#reader.superblock;
+    this.#readAhead = new ReadAhead(vnodes.bufs, chunkBytes, (request) => options.syncer.send(request));
+    this.fs = new FileSystem(vnodes, this.txgs, this.#reader, this.#readAhead, clock, options);
     try {
       this.orphansReaped = this.fs.start().orphans;
     } catch (error) {
@@ -72,6 +82,18 @@ export class Core {
     this.fs.flushSlice();
   }
 
+  /** The syncer has answered. */
+  onReply(reply: CommitReply): void {
+    this.#reader.onCommit();
+    this.#readAhead.forget();
+    this.txgs.onReply(reply);
+  }
+
+  /** There is nothing to do for now. */
+  idle(): void {
+    this.#reader.endSnapshot();
+  }
+
   get deadlineMs(): number {
     return this.fs.flushing ? 0 : Math.min(this.txgs.deadlineMs, this.vnlru.deadlineMs);
   }
@@ -87,6 +109,7 @@ export class Core {
    * progress.
    */
   drop(): void {
+    this.#readAhead.drop();
     this.fs.discard(() => this.txgs.abandon());
   }
 }

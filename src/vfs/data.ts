@@ -11,7 +11,7 @@ import { lengthOfMask, lowestBit, maskOf, popcount, type Buf } from '../vnode/bu
 import type { Vnode } from '../vnode/vnode.js';
 import type { DataSink } from './api.js';
 import { FILE_SIZE_MAX, type FsState } from './state.js';
-import { bufOf, chargedPages, fillPage, readStored } from './stored-data.js';
+import { bufOf, chargedPages, fillAhead, fillPage, readStored } from './stored-data.js';
 
 const maskBelow = (pages: number): number => (pages <= 0 ? 0 : maskOf(0, Math.min(pages, 32) - 1));
 
@@ -40,7 +40,11 @@ const readChunkPart = (
   const buf = bufOf(fs, vp, index);
   const wanted = maskOf(Math.floor(from / PAGE_BYTES), Math.floor((to - 1) / PAGE_BYTES));
   let data: Uint8Array | undefined;
-  if ((wanted & ~buf.valid & maskBelow(buf.extent)) !== 0) {
+  if ((wanted & ~buf.valid & maskBelow(buf.extent)) === 0) {
+    fs.bufs.hits++;
+  } else if (fillAhead(fs, buf)) {
+    fs.bufs.misses++;
+  } else {
     fs.bufs.misses++;
     data = readStored(fs, buf);
     // The whole chunk has been read: keep all of it that the budget allows.
@@ -48,8 +52,6 @@ const readChunkPart = (
     if (fs.bufs.reserve(popcount(absent))) {
       for (let rest = absent; rest !== 0; rest &= rest - 1) fillPage(fs, buf, lowestBit(rest), data);
     }
-  } else {
-    fs.bufs.hits++;
   }
   deliver(fs, buf, from, to, data, sink);
 };

@@ -5,6 +5,7 @@
 import { FsError, fsError } from '../base/errno.js';
 import { ROOT_INO, type ByteName, type Fh, type Ino } from '../base/ids.js';
 import { PAGE_BYTES, type StoreReader } from '../store/types.js';
+import type { ReadAhead } from '../syncer/read-ahead.js';
 import type { Txgs } from '../syncer/txgs.js';
 import type { BioOps } from '../vnode/bio-ops.js';
 import { fsidOfUuid, formatFsid, vfsGetnewfsid, vfsSetfsid } from '../vnode/fsid.js';
@@ -56,7 +57,14 @@ export class FileSystem implements api.Vfs {
   lookups = 0;
 
   /** Requires that {@link FSTYPE} is registered. Errors: FsError ENODEV if it isn't. */
-  constructor(vnodes: VnodeCache, txgs: Txgs, reader: StoreReader, clock: Clock, options: FsOptions) {
+  constructor(
+    vnodes: VnodeCache,
+    txgs: Txgs,
+    reader: StoreReader,
+    readAhead: ReadAhead,
+    clock: Clock,
+    options: FsOptions,
+  ) {
     this.mount = vfsRootmountalloc(vnodes, FSTYPE, options.store, {
       loadInode: (ino) => reader.loadInode(ino as Ino),
       inactive: (vp) => removeOps.inactive(this.state, vp),
@@ -70,7 +78,7 @@ export class FileSystem implements api.Vfs {
     // A copy of a store that is mounted already has its identity too: then the place tells them apart.
     if (vnodes.mountlist.vfsGetvfs(template) === undefined) vfsSetfsid(this.mount, template);
     else vfsGetnewfsid(this.mount);
-    this.state = new FsState(this.mount, vnodes, txgs, reader, clock, options);
+    this.state = new FsState(this.mount, vnodes, txgs, reader, readAhead, clock, options);
     this.#unmount = new Unmount(this.state);
     const eighth = Math.floor(vnodes.bufs.pool.size / 8) * PAGE_BYTES;
     this.maxWriteBytes = Math.max(PAGE_BYTES, Math.min(MAX_WRITE, eighth));

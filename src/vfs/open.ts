@@ -9,6 +9,8 @@ import { mknod } from './create.js';
 import { checkGrowth, framesFor, readRange, truncateTo, writeRange } from './data.js';
 import { requireOpenable, requireWriteAt } from './flags.js';
 import { withVnode, type FsState, type Handle } from './state.js';
+import { isDropped } from '../vnode/stored-range.js';
+import { noPattern } from '../syncer/read-ahead.js';
 import { bufOf } from './stored-data.js';
 
 const O_ACCMODE = 3;
@@ -25,7 +27,7 @@ export const openVnode = (fs: FsState, vp: Vnode, flags: number): OpenResult => 
   vp.openCount++;
   if (writes) vp.writeCount++;
   fs.vnodes.age(vp);
-  fs.handles.set(fh, { fh, vp, flags, writes, errSeq: fs.txgs.errSeq, copyTxg: 0 });
+  fs.handles.set(fh, { fh, vp, flags, writes, errSeq: fs.txgs.errSeq, copyTxg: 0, ...noPattern() });
   return { fh, keepCache: true, directIo: writes && (vp.flags & FS_APPEND_FL) !== 0 };
 };
 
@@ -75,6 +77,12 @@ export const read = (fs: FsState, fh: Fh, offset: number, length: number, sink: 
   const handle = fs.handle(fh);
   const vp = regular(handle);
   fs.bufs.newRequest();
+  const end = Math.min(offset + length, vp.size);
+  // Inline data and what has just been made aren't worth it, or not there.
+  if (vp.inStore && vp.allocPages > 1 && end > offset) {
+    const absent = (index: number): boolean => vp.bufs?.has(index) !== true && !isDropped(vp, index);
+    fs.readAhead.onRead(vp.ino, handle, offset, end, vp.size, absent);
+  }
   const delivered = readRange(fs, vp, offset, length, sink);
   if (length > 0 && (handle.flags & O_NOATIME) === 0) fs.accessed(vp);
   return delivered;

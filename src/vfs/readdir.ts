@@ -15,6 +15,8 @@ const DOT = byteName('.');
 const DOTDOT = byteName('..');
 const DT_DIR = 4;
 const BATCH = 512;
+/** Inodes read ahead of a listing with attributes. */
+const AHEAD = 64;
 
 /** Entries of `dvp` with cookie > `after` in cookie order, as they are now. */
 function* entriesAfter(fs: FsState, dvp: Vnode, after: number): Generator<DirentRecord> {
@@ -105,7 +107,7 @@ export const readdir = (fs: FsState, ino: Ino, cookie: number, sink: DirentSink)
 export const readdirplus = (fs: FsState, ino: Ino, cookie: number, sink: DirentPlusSink): void =>
   withVnode(fs, fs.vgetDir(ino), (dvp) => {
     if (!dots(dvp, cookie, (name, dotIno, at) => sink(name, dotIno, DT_DIR, at, undefined))) return;
-    for (const entry of entriesAfter(fs, dvp, Math.max(cookie, 2))) {
+    for (const entry of withInodesAhead(fs, entriesAfter(fs, dvp, Math.max(cookie, 2)))) {
       const vp = vgetOrUndefined(fs, entry.ino);
       try {
         if (!sink(entry.name, entry.ino, entry.type, entry.cookie, vp)) break;
@@ -115,6 +117,24 @@ export const readdirplus = (fs: FsState, ino: Ino, cookie: number, sink: DirentP
     }
     fs.accessed(dvp);
   });
+
+/** The same entries; their inodes are read a few at a time, as it isn't known how many the sink takes. */
+function* withInodesAhead(fs: FsState, entries: Generator<DirentRecord>): Generator<DirentRecord> {
+  let batch: DirentRecord[] = [];
+  for (const entry of entries) {
+    batch.push(entry);
+    if (batch.length < AHEAD) continue;
+    yield* readAhead(fs, batch);
+    batch = [];
+  }
+  yield* readAhead(fs, batch);
+}
+
+const readAhead = (fs: FsState, entries: DirentRecord[]): DirentRecord[] => {
+  const absent = entries.filter(({ ino }) => fs.vnodes.peek(fs.mp, ino) === undefined);
+  fs.reader.readInodesAhead(absent.map(({ ino }) => ino));
+  return entries;
+};
 
 const vgetOrUndefined = (fs: FsState, ino: Ino): Vnode | undefined => {
   try {

@@ -9,6 +9,7 @@ import type { Clock } from '../base/clock.js';
 import { fsError } from '../base/errno.js';
 import { asIno, type Fh, type Ino } from '../base/ids.js';
 import { PAGE_BYTES, type StoreReader } from '../store/types.js';
+import type { ReadAhead, ReadPattern } from '../syncer/read-ahead.js';
 import type { Txgs } from '../syncer/txgs.js';
 import type { Reclaimed } from './api.js';
 import type { BufCache } from '../vnode/buf-cache.js';
@@ -41,7 +42,7 @@ export interface FsOptions {
 }
 
 /** An open file. Dead handles (force-close) answer EIO. */
-export interface Handle {
+export interface Handle extends ReadPattern {
   readonly fh: Fh;
   readonly vp: Vnode;
   /** open(2) flags. */
@@ -59,6 +60,7 @@ export class FsState {
   readonly bufs: BufCache;
   readonly txgs: Txgs;
   readonly reader: StoreReader;
+  readonly readAhead: ReadAhead;
   readonly clock: Clock;
   readonly options: FsOptions;
   readonly chunkBytes: number;
@@ -74,6 +76,7 @@ export class FsState {
     vnodes: VnodeCache,
     txgs: Txgs,
     reader: StoreReader,
+    readAhead: ReadAhead,
     clock: Clock,
     options: FsOptions,
   ) {
@@ -82,6 +85,7 @@ export class FsState {
     this.bufs = vnodes.bufs;
     this.txgs = txgs;
     this.reader = reader;
+    this.readAhead = readAhead;
     this.clock = clock;
     this.options = options;
     const superblock = reader.superblock;

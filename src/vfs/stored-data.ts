@@ -31,6 +31,13 @@ export const readStored = (fs: FsState, buf: Buf): Uint8Array => {
   return cutTo(fs.reader.readChunk(vp.ino, index), storedLimit(vp) - index * fs.chunkBytes);
 };
 
+/** Makes all pages of `buf` valid from what was read ahead. False: nothing was, or it isn't what the buf should show. */
+export const fillAhead = (fs: FsState, buf: Buf): boolean => {
+  const { vp, index } = buf;
+  const plain = buf.source === 0 && storedLimit(vp) === Infinity && !isDropped(vp, index);
+  return plain && fs.readAhead.fill(vp.ino, buf);
+};
+
 /** Extent in pages of chunk `index`, without making a buf of it. */
 export const extentOf = (fs: FsState, vp: Vnode, index: number): number =>
   vp.bufs?.get(index)?.extent ?? storedExtent(fs, vp, index);

@@ -111,11 +111,22 @@ export class BufCache {
   /** Gives page `page` of `buf` a frame; requires a reserved frame and the page absent. Its bytes are undefined. */
   addPage(buf: Buf, page: number): number {
     const frame = this.pool.alloc();
+    this.#setFrame(buf, page, frame);
+    return frame;
+  }
+
+  /** The same with a frame that somebody else owned, who gets the returned one instead. */
+  addFrame(buf: Buf, page: number, frame: number): number {
+    const other = this.pool.alloc();
+    this.#setFrame(buf, page, frame);
+    return other;
+  }
+
+  #setFrame(buf: Buf, page: number, frame: number): void {
     while (buf.frames.length <= page) buf.frames.push(-1);
     buf.frames[page] = frame;
     buf.valid |= 1 << page;
     buf.vp.residentPages++;
-    return frame;
   }
 
   /** Forgets the pages in `mask`. Frames of sealed pages stay with the sealed group, which frees them. */

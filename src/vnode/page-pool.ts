@@ -5,7 +5,8 @@
  * Free frames form a stack. Whoever frees a run frees it from its end, so the next allocation pops ascending numbers
  * and neighbours in a file tend to be neighbours in memory: copies and iovecs then merge.
  *
- * INVARIANT: every frame is either on the free stack or owned by exactly one buf page or one sealed group's record.
+ * INVARIANT: every frame is either on the free stack or owned by exactly one buf page, one sealed group's record, or a slot of
+ * the read-ahead.
  */
 import { assert } from '../base/assert.js';
 import { PAGE_BYTES } from '../store/types.js';

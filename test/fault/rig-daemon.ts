@@ -129,7 +129,7 @@ const serve = (): void => {
         return;
       }
       if (reply.kind === 'log') core.txgs.onLog(reply);
-      else core.txgs.onReply(reply);
+      else core.onReply(reply);
     }
   });
 };

@@ -9,13 +9,16 @@ import { join } from 'node:path';
 import { ManualClock } from '../../src/base/clock.js';
 import { Prng } from '../../src/base/prng.js';
 import { lockStore } from '../../src/store/lock.js';
+import { openReader } from '../../src/store/reader.js';
 import { createStore, type MkfsOptions } from '../../src/store/mkfs.js';
 import { checkStore } from '../../src/store/fsck.js';
 import { PAGE_BYTES } from '../../src/store/types.js';
 import type { CommitReply, CommitRequest, SyncerRequest } from '../../src/syncer/messages.js';
+import { ReadAheadServer } from '../../src/syncer/read-ahead.js';
 import { Syncer } from '../../src/syncer/syncer.js';
 import { kernelCapabilities } from '../../src/fuse/kernel/capabilities.js';
 import type { TransportCapabilities } from '../../src/vfs/capabilities.js';
+import { WouldBlock } from '../../src/vfs/api.js';
 import { Core } from '../../src/vfs/core.js';
 import { Shared } from '../../src/vfs/shared.js';
 import { checkInvariants } from '../../src/vfs/invariants.js';
@@ -23,6 +26,9 @@ import type { FileSystem } from '../../src/vfs/filesystem.js';
 
 /** Small, so that the log is folded into the store all the time. */
 const WAL_SOFT_BYTES = 256 << 10;
+
+/** Chunks read ahead when they are wanted; the others wait. */
+const AHEAD_AT_ONCE = 40;
 
 /** Calls between two checks while churning. */
 const CHECK_EVERY = 20;
@@ -52,6 +58,7 @@ export class InProcessCore {
   readonly #syncer: Syncer;
   readonly #lock;
   readonly #queue: CommitRequest[] = [];
+  readonly #ahead: ReadAheadServer;
   /** Of a group that is in the store, while the dispatcher hasn't heard of it yet. */
   #reply: CommitReply | undefined;
   readonly #vfs: FileSystem;
@@ -64,6 +71,7 @@ export class InProcessCore {
     this.pool = new Uint8Array(pool);
     this.#lock = lockStore(this.store);
     this.#syncer = new Syncer(this.store, pool, { walSoftBytes: WAL_SOFT_BYTES });
+    this.#ahead = new ReadAheadServer(pool, () => openReader(this.store));
     const shared = new Shared({ pool, vnodesMax: options.vnodesMax ?? 256, clock: this.clock });
     this.core = new Core(shared, {
       store: this.store,
@@ -72,6 +80,8 @@ export class InProcessCore {
       capabilities: options.capabilities ?? kernelCapabilities(),
       readOnly: false,
       noatime: options.noatime ?? false,
+      // For ever: a checkpoint in this thread that waits for the reader must be preceded by idle().
+      snapshotMs: Infinity,
       hostFreeBytes: () => options.hostFreeBytes ?? 1 << 30,
     });
     this.#vfs =
@@ -105,6 +115,11 @@ export class InProcessCore {
 
   #take(request: SyncerRequest): void {
     if (request.kind === 'commit') this.#queue.push(request);
+    else if (request.kind === 'read') {
+      this.#ahead.add(request);
+      // Some of it, so that the rest is met in the state "wanted".
+      for (let i = 0; i < AHEAD_AT_ONCE; i++) this.#ahead.step();
+    }
   }
 
   #commitUnheard(): void {
@@ -124,15 +139,17 @@ export class InProcessCore {
           commitMs: 0,
           walBytes: 0,
         } as const;
-        this.core.txgs.onReply(reply);
+        this.core.onReply(reply);
         return;
       }
       this.#queue.shift();
       const reply = this.#reply ?? this.#syncer.commit(request);
       this.#reply = undefined;
-      this.core.txgs.onReply(reply);
+      this.core.onReply(reply);
+      this.core.idle();
       this.#syncer.settle();
     } else {
+      this.core.idle();
       this.#syncer.idle();
     }
     this.core.poll();
@@ -142,6 +159,18 @@ export class InProcessCore {
   check({ except, asksStore }: { except?: RegExp; asksStore?: boolean } = {}): void {
     const wrong = checkInvariants(this.core.vnodes, asksStore).filter((what) => except?.test(what) !== true);
     if (wrong.length > 0) throw new Error(`invariants: ${wrong.join('; ')}`);
+  }
+
+  /** A call that is made again after each commit that it has to wait for. */
+  patiently<T>(act: () => T): T {
+    for (;;) {
+      try {
+        return act();
+      } catch (error) {
+        if (!(error instanceof WouldBlock)) throw error;
+        this.advance();
+      }
+    }
   }
 
   /** Everything so far is in the store. */
@@ -178,6 +207,7 @@ export class InProcessCore {
   /** As a crash of the daemon: what is not committed is lost. The store stays. */
   abandon(): void {
     this.core.close();
+    this.#ahead.close();
     this.#syncer.close();
     this.#lock.close();
   }
