@@ -1,6 +1,7 @@
 /** Section 1 and 2 of native-notes/disk-format.md: the file's settings, and whether its tables are the ones specified. */
 import Database from 'better-sqlite3';
 import type { FindingSink } from './fsck-findings.js';
+import type { Mender } from './mender.js';
 import { missingPages } from './missing-pages.js';
 import { SCHEMA_SQL } from './schema.js';
 
@@ -87,11 +88,17 @@ export function checkSchema(db: Database.Database, sink: FindingSink): boolean {
   }
 }
 
-/** What the file's header says beyond its identity, which opening it checks. */
+/** PRAGMA auto_vacuum. */
+const FULL = 1;
+const INCREMENTAL = 2;
+
+/**
+ * What the file's header says beyond its identity, which opening it checks. The journal mode isn't asked for: with a log beside it
+ * SQLite doesn't look at the header's, and every opening for writing sets it.
+ */
 export function checkSettings(db: Database.Database, sink: FindingSink): void {
   const vacuum = Number(db.pragma('auto_vacuum', { simple: true }));
-  if (vacuum !== 2) sink.structure('settings', 0, 'auto_vacuum is not INCREMENTAL');
-  if (db.pragma('journal_mode', { simple: true }) !== 'wal') {
-    sink.structure('settings', 0, 'the journal mode is not WAL', (m) => m.useWal());
-  }
+  if (vacuum === INCREMENTAL) return;
+  const mend = vacuum === FULL ? (m: Mender): string => m.vacuumByStep() : undefined;
+  sink.structure('settings', 0, 'auto_vacuum is not INCREMENTAL', mend);
 }

@@ -359,9 +359,10 @@ export class Mender {
     return `made the superblock anew, chunks of ${chunkBytes} bytes`;
   }
 
-  /** Opening the store for writing has done it. */
-  useWal(): string {
-    return 'set the journal mode to WAL';
+  /** Works from FULL; a store that was made without auto_vacuum stays so. */
+  vacuumByStep(): string {
+    this.#db.pragma('auto_vacuum = INCREMENTAL');
+    return 'set auto_vacuum to INCREMENTAL';
   }
 
   #lostFound(): number {

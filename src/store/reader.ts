@@ -6,9 +6,10 @@
  * SQLite whenever another connection commits, so it stays small.
  */
 import type Database from 'better-sqlite3';
-import { asIno, byteNameOf, bytesOfName, type ByteName, type Ino } from '../base/ids.js';
+import { asIno, bytesOfName, type ByteName, type Ino } from '../base/ids.js';
 import { LookAhead } from './look-ahead.js';
 import { openStore } from './open.js';
+import { blobOf, inodeOf, intOf, nameOf, WrongType } from './rows.js';
 import { INODE_COLUMNS } from './schema.js';
 import { openError, sqliteCode, storeFsError } from './store-error.js';
 import { readCounters, readSuperblock } from './superblock.js';
@@ -23,7 +24,7 @@ import type {
 } from './types.js';
 
 const SCAN_ROWS =
-  'SELECT name, ino, type, cookie FROM dirent INDEXED BY dirent_cookie ' +
+  'SELECT ino, type, cookie, name FROM dirent INDEXED BY dirent_cookie ' +
   'WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?';
 /**
  * The same rows as one text: ino/type/cookie/name/ino/… No name contains a slash. A row a call costs some 2.5 µs in
@@ -41,13 +42,17 @@ const SUM_PAGES = 'SELECT coalesce(sum(pages), 0) FROM chunk_map WHERE ino = ? A
 const INODE_LIST = INODE_COLUMNS.join(', ');
 const ALIASED = INODE_COLUMNS.map((column) => `i.${column}`).join(', ');
 
+/** Column of {@link prepareAll}'s `names` from which on the inode comes. */
+const INODE_AT = 4;
+
 function prepareAll(db: Database.Database) {
   return {
     begin: db.prepare('BEGIN'),
     end: db.prepare('COMMIT'),
+    giveUp: db.prepare('ROLLBACK'),
     names: db
       .prepare(
-        `SELECT d.name, d.type, d.cookie, d.ino, i.ino, ${ALIASED} FROM dirent d LEFT JOIN inode i ON i.ino = d.ino ` +
+        `SELECT d.ino, d.type, d.cookie, d.name, i.ino, ${ALIASED} FROM dirent d LEFT JOIN inode i ON i.ino = d.ino ` +
           'WHERE d.parent = ? AND d.name >= ? ORDER BY d.name LIMIT ?',
       )
       .raw(),
@@ -83,6 +88,14 @@ function prepareAll(db: Database.Database) {
   };
 }
 
+/** A row of ino, type and cookie. */
+const direntOf = (name: ByteName, row: readonly unknown[]): DirentRecord => ({
+  name,
+  ino: asIno(intOf(row[0])),
+  type: intOf(row[1]),
+  cookie: intOf(row[2]),
+});
+
 /** Rows of {@link SCAN_TEXT}. Names are ASCII here, and so their own byte form. */
 function parseScan(text: string): DirentRecord[] {
   const parts = text.split('/');
@@ -90,37 +103,13 @@ function parseScan(text: string): DirentRecord[] {
   for (let i = 0; i + 3 < parts.length; i += 4) {
     rows.push({
       name: parts[i + 3] as ByteName,
-      ino: asIno(Number(parts[i])),
-      type: Number(parts[i + 1]),
-      cookie: Number(parts[i + 2]),
+      ino: asIno(intOf(Number(parts[i]))),
+      type: intOf(Number(parts[i + 1])),
+      cookie: intOf(Number(parts[i + 2])),
     });
   }
   return rows;
 }
-
-/** A row of `ino` and {@link INODE_COLUMNS}, from column `at` on. */
-const inodeOf = (row: readonly number[], at = 0): InodeRecord => ({
-  ino: asIno(row[at]),
-  mode: row[at + 1],
-  uid: row[at + 2],
-  gid: row[at + 3],
-  nlink: row[at + 4],
-  size: row[at + 5],
-  rdev: row[at + 6],
-  allocPages: row[at + 7],
-  flags: row[at + 8],
-  xattrCount: row[at + 9],
-  parent: row[at + 10],
-  nextCookie: row[at + 11],
-  atimeSec: row[at + 12],
-  atimeNsec: row[at + 13],
-  mtimeSec: row[at + 14],
-  mtimeNsec: row[at + 15],
-  ctimeSec: row[at + 16],
-  ctimeNsec: row[at + 17],
-  btimeSec: row[at + 18],
-  btimeNsec: row[at + 19],
-});
 
 export interface ReaderOptions {
   /** SQLite's page cache of this connection. */
@@ -161,8 +150,13 @@ export class SqliteStoreReader implements StoreReader {
   endSnapshot(): void {
     if (this.#snapshotSinceMs < 0) return;
     this.#snapshotSinceMs = -1;
-    // An error may have ended it.
-    if (this.#db.inTransaction) this.#sql.end.run();
+    // An error may have ended it; and one of a damaged store makes COMMIT fail.
+    try {
+      if (this.#db.inTransaction) this.#sql.end.run();
+    } catch (error) {
+      if (sqliteCode(error) === '') throw error;
+      if (this.#db.inTransaction) this.#sql.giveUp.run();
+    }
   }
 
   onCommit(): void {
@@ -192,8 +186,10 @@ export class SqliteStoreReader implements StoreReader {
   loadInode(ino: Ino): InodeRecord | undefined {
     const ahead = this.#ahead.takeInode(ino);
     if (ahead !== undefined) return ahead;
-    const row = this.#get<number[]>(this.#sql.inode, 'loadInode', ino);
-    return row === undefined ? undefined : inodeOf(row);
+    return this.#read('loadInode', () => {
+      const row = this.#sql.inode.get(ino) as unknown[] | undefined;
+      return row === undefined ? undefined : inodeOf(row);
+    });
   }
 
   readInodesAhead(inos: readonly Ino[]): void {
@@ -201,13 +197,9 @@ export class SqliteStoreReader implements StoreReader {
     const [from, to] = [Math.min(...missing), Math.max(...missing)];
     // Those of a directory mostly were made one after another; otherwise each is read when it is asked for.
     if (this.#ahead.off || missing.length < AHEAD_MIN || to - from > 2 * missing.length) return;
-    try {
-      this.#takeSnapshot();
-      const rows = this.#sql.inodes.all(from, to) as number[][];
-      for (const row of rows) this.#ahead.keepInode(inodeOf(row));
-    } catch (error) {
-      this.#notAhead(error);
-    }
+    this.#tryAhead(() => {
+      for (const row of this.#sql.inodes.all(from, to)) this.#ahead.keepInode(inodeOf(row as unknown[]));
+    });
   }
 
   lookupDirent(parent: Ino, name: ByteName): DirentRecord | undefined {
@@ -215,113 +207,103 @@ export class SqliteStoreReader implements StoreReader {
     if (ahead.knows(parent, name)) return ahead.dirent(name);
     const wanted = ahead.wanted(parent, name);
     if (wanted > 0 && this.#readNamesAhead(parent, name, wanted)) return ahead.dirent(name);
-    const row = this.#get<number[]>(this.#sql.dirent, 'lookupDirent', parent, bytesOfName(name));
-    return row === undefined ? undefined : { name, ino: asIno(row[0]), type: row[1], cookie: row[2] };
+    return this.#read('lookupDirent', () => {
+      const row = this.#sql.dirent.get(parent, bytesOfName(name)) as unknown[] | undefined;
+      return row === undefined ? undefined : direntOf(name, row);
+    });
   }
 
   /** The names of a directory from `from` on, with their inodes. False: they can't be read together. */
   #readNamesAhead(parent: Ino, from: ByteName, limit: number): boolean {
-    try {
-      this.#takeSnapshot();
-      const rows = this.#sql.names.all(parent, bytesOfName(from), limit) as [Buffer, ...number[]][];
+    return this.#tryAhead(() => {
+      const rows = this.#sql.names.all(parent, bytesOfName(from), limit) as unknown[][];
       const dirents = rows.map((row) => {
-        const [name, type, cookie, ino] = row;
-        if (row[4] !== null) this.#ahead.keepInode(inodeOf(row as unknown as number[], 4));
-        return { name: byteNameOf(name), ino: asIno(ino), type, cookie };
+        if (row[INODE_AT] !== null) this.#ahead.keepInode(inodeOf(row, INODE_AT));
+        return direntOf(nameOf(row[3]), row);
       });
       this.#ahead.keepNames(from, dirents, rows.length < limit);
+    });
+  }
+
+  /** False: something in the way is damaged, so from now on each row is read by itself. */
+  #tryAhead(work: () => void): boolean {
+    try {
+      this.#takeSnapshot();
+      work();
       return true;
     } catch (error) {
-      this.#notAhead(error);
+      if (sqliteCode(error) === '' && !(error instanceof WrongType)) throw error;
+      this.#ahead.turnOff();
       return false;
     }
   }
 
-  #notAhead(error: unknown): void {
-    if (sqliteCode(error) === '') throw error;
-    this.#ahead.turnOff();
-  }
-
   scanDirents(parent: Ino, afterCookie: number, limit: number): DirentRecord[] {
-    try {
-      this.#takeSnapshot();
-      const text = this.#sql.scanText.get(parent, afterCookie, limit) as string | null;
+    return this.#read('scanDirents', () => {
+      const text = this.#sql.scanText.get(parent, afterCookie, limit);
       if (text === null) return [];
-      if (ASCII.test(text)) return parseScan(text);
-      const rows = this.#sql.scan.all(parent, afterCookie, limit) as [Buffer, number, number, number][];
-      return rows.map((row) => ({
-        name: byteNameOf(row[0]),
-        ino: asIno(row[1]),
-        type: row[2],
-        cookie: row[3],
-      }));
-    } catch (error) {
-      throw storeFsError(error, 'scanDirents');
-    }
+      if (typeof text === 'string' && ASCII.test(text)) return parseScan(text);
+      const rows = this.#sql.scan.all(parent, afterCookie, limit) as unknown[][];
+      return rows.map((row) => direntOf(nameOf(row[3]), row));
+    });
   }
 
   readSymlink(ino: Ino): Uint8Array | undefined {
-    return this.#get<Uint8Array>(this.#sql.symlink, 'readSymlink', ino);
+    return this.#blob(this.#sql.symlink, 'readSymlink', ino);
   }
 
   readChunk(ino: Ino, index: number): Uint8Array | undefined {
     if (index === 0) {
-      const inline = this.#get<Uint8Array>(this.#sql.inline, 'readChunk', ino);
+      const inline = this.#blob(this.#sql.inline, 'readChunk', ino);
       if (inline !== undefined) return inline;
     }
-    return this.#get<Uint8Array>(this.#sql.chunk, 'readChunk', ino, index);
+    return this.#blob(this.#sql.chunk, 'readChunk', ino, index);
   }
 
   chunkPages(ino: Ino, index: number): number {
     if (index === 0 && this.#hasInline(ino)) return 1;
-    return this.#get<number>(this.#sql.pages, 'chunkPages', ino, index) ?? 0;
+    return this.#int(this.#sql.pages, 'chunkPages', ino, index) ?? 0;
   }
 
   sumChunkPages(ino: Ino, fromIndex: number, toIndex: number): number {
-    const stored = this.#get<number>(this.#sql.sumPages, 'sumChunkPages', ino, fromIndex, toIndex) ?? 0;
+    const stored = this.#int(this.#sql.sumPages, 'sumChunkPages', ino, fromIndex, toIndex) ?? 0;
     return fromIndex <= 0 && toIndex > 0 && this.#hasInline(ino) ? stored + 1 : stored;
   }
 
   chunkRows(ino: Ino, fromIndex: number, toIndex: number): ChunkRow[] {
-    try {
-      this.#takeSnapshot();
-      const rows = this.#sql.chunkRows.all(ino, fromIndex, toIndex) as [number, number, number][];
-      return rows.map(([index, chunk, pages]) => ({ index, chunk, pages }));
-    } catch (error) {
-      throw storeFsError(error, 'chunkRows');
-    }
+    return this.#read('chunkRows', () =>
+      (this.#sql.chunkRows.all(ino, fromIndex, toIndex) as unknown[][]).map((row) => ({
+        index: intOf(row[0]),
+        chunk: intOf(row[1]),
+        pages: intOf(row[2]),
+      })),
+    );
   }
 
   readCloned(ino: Ino, index: number, chunk: number, txg: number): Uint8Array | undefined {
-    return this.#get<Uint8Array>(this.#sql.cloned, 'readCloned', txg, ino, index, chunk);
+    return this.#blob(this.#sql.cloned, 'readCloned', txg, ino, index, chunk);
   }
 
   nextChunk(ino: Ino, fromIndex: number): number {
     if (fromIndex <= 0 && this.#hasInline(ino)) return 0;
-    return this.#get<number>(this.#sql.next, 'nextChunk', ino, fromIndex) ?? -1;
+    return this.#int(this.#sql.next, 'nextChunk', ino, fromIndex) ?? -1;
   }
 
   getXattr(ino: Ino, name: ByteName): Uint8Array | undefined {
-    return this.#get<Uint8Array>(this.#sql.xattr, 'getXattr', ino, bytesOfName(name));
+    return this.#blob(this.#sql.xattr, 'getXattr', ino, bytesOfName(name));
   }
 
   listXattrs(ino: Ino): XattrRecord[] {
-    try {
-      this.#takeSnapshot();
-      const rows = this.#sql.xattrs.all(ino) as [Buffer, Buffer][];
-      return rows.map((row) => ({ name: byteNameOf(row[0]), value: row[1] }));
-    } catch (error) {
-      throw storeFsError(error, 'listXattrs');
-    }
+    return this.#read('listXattrs', () =>
+      (this.#sql.xattrs.all(ino) as unknown[][]).map((row) => ({
+        name: nameOf(row[0]),
+        value: blobOf(row[1]),
+      })),
+    );
   }
 
   listOrphans(): Ino[] {
-    try {
-      this.#takeSnapshot();
-      return (this.#sql.orphans.all() as number[]).map(asIno);
-    } catch (error) {
-      throw storeFsError(error, 'listOrphans');
-    }
+    return this.#read('listOrphans', () => this.#sql.orphans.all().map((ino) => asIno(intOf(ino))));
   }
 
   /** Idempotent. The last connection of a store to close folds the WAL in and removes it. */
@@ -330,13 +312,28 @@ export class SqliteStoreReader implements StoreReader {
   }
 
   #hasInline(ino: Ino): boolean {
-    return this.#get<number>(this.#sql.hasInline, 'hasInline', ino) !== undefined;
+    return this.#int(this.#sql.hasInline, 'hasInline', ino) !== undefined;
   }
 
-  #get<T>(statement: Database.Statement, op: string, ...bound: (number | Buffer)[]): T | undefined {
+  #blob(statement: Database.Statement, op: string, ...bound: (number | Buffer)[]): Uint8Array | undefined {
+    return this.#read(op, () => {
+      const value = statement.get(...bound);
+      return value === undefined ? undefined : blobOf(value);
+    });
+  }
+
+  #int(statement: Database.Statement, op: string, ...bound: number[]): number | undefined {
+    return this.#read(op, () => {
+      const value = statement.get(...bound);
+      return value === undefined ? undefined : intOf(value);
+    });
+  }
+
+  /** Any error is the store's: FsError. */
+  #read<T>(op: string, work: () => T): T {
     try {
       this.#takeSnapshot();
-      return statement.get(...bound) as T | undefined;
+      return work();
     } catch (error) {
       throw storeFsError(error, op);
     }
