@@ -42,6 +42,10 @@ const SUM_PAGES = 'SELECT coalesce(sum(pages), 0) FROM chunk_map WHERE ino = ? A
 const INODE_LIST = INODE_COLUMNS.join(', ');
 const ALIASED = INODE_COLUMNS.map((column) => `i.${column}`).join(', ');
 
+const namesAhead = (name: string): string =>
+  `SELECT d.ino, d.type, d.cookie, ${name}, i.ino, ${ALIASED} FROM dirent d LEFT JOIN inode i ON i.ino = d.ino ` +
+  'WHERE d.parent = ? AND d.name >= ? ORDER BY d.name LIMIT ?';
+
 /** Column of {@link prepareAll}'s `names` from which on the inode comes. */
 const INODE_AT = 4;
 
@@ -50,12 +54,9 @@ function prepareAll(db: Database.Database) {
     begin: db.prepare('BEGIN'),
     end: db.prepare('COMMIT'),
     giveUp: db.prepare('ROLLBACK'),
-    names: db
-      .prepare(
-        `SELECT d.ino, d.type, d.cookie, d.name, i.ino, ${ALIASED} FROM dirent d LEFT JOIN inode i ON i.ino = d.ino ` +
-          'WHERE d.parent = ? AND d.name >= ? ORDER BY d.name LIMIT ?',
-      )
-      .raw(),
+    // A Buffer for each name would take as long as all the rest of the row.
+    names: db.prepare(namesAhead('CAST(d.name AS TEXT)')).raw(),
+    anyNames: db.prepare(namesAhead('d.name')).raw(),
     inodes: db.prepare(`SELECT ino, ${INODE_LIST} FROM inode WHERE ino BETWEEN ? AND ?`).raw(),
     inode: db.prepare(`SELECT ino, ${INODE_LIST} FROM inode WHERE ino = ?`).raw(),
     dirent: db.prepare('SELECT ino, type, cookie FROM dirent WHERE parent = ? AND name = ?').raw(),
@@ -216,10 +217,13 @@ export class SqliteStoreReader implements StoreReader {
   /** The names of a directory from `from` on, with their inodes. False: they can't be read together. */
   #readNamesAhead(parent: Ino, from: ByteName, limit: number): boolean {
     return this.#tryAhead(() => {
-      const rows = this.#sql.names.all(parent, bytesOfName(from), limit) as unknown[][];
+      const start = bytesOfName(from);
+      let rows = this.#sql.names.all(parent, start, limit) as unknown[][];
+      const ascii = rows.every(([, , , name]) => ASCII.test(String(name)));
+      if (!ascii) rows = this.#sql.anyNames.all(parent, start, limit) as unknown[][];
       const dirents = rows.map((row) => {
         if (row[INODE_AT] !== null) this.#ahead.keepInode(inodeOf(row, INODE_AT));
-        return direntOf(nameOf(row[3]), row);
+        return direntOf(ascii ? (row[3] as ByteName) : nameOf(row[3]), row);
       });
       this.#ahead.keepNames(from, dirents, rows.length < limit);
     });
