@@ -63,12 +63,27 @@ export class FsError extends Error {
   }
 }
 
-/** Builds an {@link FsError} without the cost of a stack trace: for expected, frequent outcomes. */
-export const fsError = (errno: ErrnoName, op?: string): FsError => {
+/** By errno and operation: see {@link fsError}. Both come from the source, so there are few. */
+const expected = new Map<number, Map<string | undefined, FsError>>();
+
+const withoutStack = (errno: number, op: string | undefined): FsError => {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
-  const error = new FsError(Errno[errno], op);
+  const error = new FsError(errno, op);
   Error.stackTraceLimit = limit;
+  return error;
+};
+
+/**
+ * An {@link FsError} for expected, frequent outcomes: without a stack trace, and the same object each time, since making
+ * an Error costs more than most requests. `op` is a literal. Not to be changed.
+ */
+export const fsError = (errno: ErrnoName, op?: string): FsError => {
+  const number = Errno[errno];
+  let ofErrno = expected.get(number);
+  if (ofErrno === undefined) expected.set(number, (ofErrno = new Map<string | undefined, FsError>()));
+  let error = ofErrno.get(op);
+  if (error === undefined) ofErrno.set(op, (error = withoutStack(number, op)));
   return error;
 };
 

@@ -2,6 +2,7 @@
  * The threads of a daemon as the main thread sees them: dispatcher and notifier, shared by all mounts and living as
  * long as the process; and a syncer for each mount.
  */
+import { sharedMemory } from '../base/shared-memory.js';
 import { DispatcherLink, type MountEvents, type MountLink } from './dispatcher-link.js';
 import { Failure } from './failure.js';
 import type { MountConfig } from './messages.js';
@@ -21,7 +22,7 @@ export interface MountThreads {
 
 const allocatePool = (pagesMax: number): SharedArrayBuffer => {
   try {
-    return new SharedArrayBuffer(pagesMax * PAGE_BYTES);
+    return sharedMemory(pagesMax * PAGE_BYTES);
   } catch (error) {
     throw new Failure('usage', `cannot set aside ${pagesMax} pages of memory: give a smaller --pages`, {
       cause: error,

@@ -248,6 +248,7 @@ export class ReadAhead {
       const bytes = length - page * PAGE_BYTES;
       if (bytes < PAGE_BYTES) this.#bufs.pool.zero(frame, Math.max(0, bytes));
     }
+    this.#bufs.pass(buf);
     this.hits++;
     return true;
   }

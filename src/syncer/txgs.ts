@@ -99,8 +99,9 @@ export class Txgs implements RoomTaker {
     this.durable = options.committed;
     this.openId = options.committed + 1;
     const pool = options.vnodes.bufs.pool.size;
-    this.#dirtyPagesMax = Math.floor(pool / 2);
     this.#sealPages = Math.max(1, Math.min(Math.floor(pool / 8), 8192));
+    // One group being committed, the next being filled, and half a group for those that can't wait.
+    this.#dirtyPagesMax = Math.min(Math.floor(pool / 2), Math.ceil(2.5 * this.#sealPages));
     this.#sealLogBytes = Math.max(LOG_BYTES_MIN, this.#sealPages * PAGE_BYTES);
     this.#logBytesMax = 2 * this.#sealLogBytes;
     this.#dirtyObjectsMax = Math.max(16, options.vnodes.max);

@@ -118,6 +118,7 @@ export const writeRange = (fs: FsState, vp: Vnode, offset: number, data: Uint8Ar
     const length = Math.min(data.length - done, fs.chunkBytes - from);
     const buf = preparePages(fs, vp, index, from, from + length);
     fs.bufs.copyIn(buf, from, data, done, length);
+    if (length === fs.chunkBytes) fs.bufs.pass(buf);
     done += length;
   }
   if (offset + data.length > vp.size && data.length > 0) {

@@ -51,6 +51,8 @@ export class Buf implements LruNode<Buf> {
   /** Load number at the first use; see BufCache.touch. */
   firstUse = 0;
   hot = false;
+  /** It isn't likely to be used again: see BufCache.pass. */
+  passing = false;
   dead = false;
   lruPrev: Buf | undefined = undefined;
   lruNext: Buf | undefined = undefined;

@@ -11,6 +11,9 @@
 import { assert } from '../base/assert.js';
 import { PAGE_BYTES } from '../store/types.js';
 
+/** To be copied: in V8 `fill` of shared memory goes byte by byte, five times as slow. */
+const ZEROS = new Uint8Array(PAGE_BYTES);
+
 export class PagePool {
   readonly memory: SharedArrayBuffer;
   readonly bytes: Uint8Array;
@@ -60,6 +63,6 @@ export class PagePool {
   }
 
   zero(frame: number, from = 0, to = PAGE_BYTES): void {
-    this.bytes.fill(0, frame * PAGE_BYTES + from, frame * PAGE_BYTES + to);
+    this.bytes.set(to - from === PAGE_BYTES ? ZEROS : ZEROS.subarray(from, to), frame * PAGE_BYTES + from);
   }
 }
