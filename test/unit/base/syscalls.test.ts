@@ -16,6 +16,7 @@ import {
   syscallError,
   syscalls,
 } from '../../../src/base/syscalls.js';
+import { sharedMemory } from '../../../src/base/shared-memory.js';
 import { SystemClock } from '../../../src/base/system-clock.js';
 
 await t.test('addressOf', (t) => {
@@ -26,6 +27,21 @@ await t.test('addressOf', (t) => {
   t.equal(addressOf(new Uint32Array(shared, 8)), address + 8);
   t.equal(addressOf(Buffer.from(shared, 100, 10)), address + 100);
   t.end();
+});
+
+await t.test('memory that threads share begins at a page, is zeros, and reaches other threads', async (t) => {
+  const memory = sharedMemory(3 * 4096);
+  t.equal(memory.byteLength, 3 * 4096);
+  const bytes = new Uint8Array(memory);
+  t.equal(addressOf(bytes) % 4096, 0);
+  t.ok(bytes.every((byte) => byte === 0));
+  const worker = new Worker('new Uint8Array(require("worker_threads").workerData).fill(7)', {
+    eval: true,
+    workerData: memory,
+  });
+  await new Promise((resolve) => worker.once('exit', resolve));
+  t.ok(bytes.every((byte) => byte === 7));
+  t.throws(() => sharedMemory(2 ** 52), RangeError);
 });
 
 await t.test('read, write, errno, eventfd, poll', (t) => {
