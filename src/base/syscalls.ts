@@ -42,6 +42,8 @@ export interface Syscalls {
   fdatasync(fd: number): number;
   /** Offset and count 0: the whole file. */
   syncFileRange(fd: number, offset: number, count: number, flags: number): number;
+  /** glibc only: throws elsewhere. */
+  mallopt(parameter: number, value: number): number;
   madvise(address: Address, length: number, advice: number): number;
   flock(fd: number, operation: number): number;
   /** Ends the process at once: no exit handlers, no flushing. */
@@ -143,6 +145,7 @@ const load = (): Syscalls => {
     syncFileRange: bindOnLinux(
       'int sync_file_range(int fd, int64_t offset, int64_t count, unsigned int flags)',
     ),
+    mallopt: bindOnLinux('int mallopt(int parameter, int value)'),
     madvise: bindOnLinux('int madvise(uint64_t address, size_t length, int advice)'),
     flock: bind('int flock(int fd, int operation)'),
     exitNow: bind('void _exit(int code)'),

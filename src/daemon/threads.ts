@@ -2,7 +2,7 @@
  * The threads of a daemon as the main thread sees them: dispatcher and notifier, shared by all mounts and living as
  * long as the process; and a syncer for each mount.
  */
-import { sharedMemory } from '../base/shared-memory.js';
+import { keepFreedMemory, sharedMemory } from '../base/memory.js';
 import { DispatcherLink, type MountEvents, type MountLink } from './dispatcher-link.js';
 import { Failure } from './failure.js';
 import type { MountConfig } from './messages.js';
@@ -39,6 +39,7 @@ export class DaemonThreads {
   /** `onTrouble`: dispatcher or notifier has failed, and with it all mounts; may be called several times. Throws Failure. */
   constructor({ pagesMax, vnodesMax, pollUs }: Tuning, ports: DaemonPorts, onTrouble: OnWorkerTrouble) {
     this.#ports = ports;
+    keepFreedMemory();
     this.#pool = allocatePool(pagesMax);
     this.#wakeFd = ports.system.eventfd();
     const config = { pool: this.#pool, wakeFd: this.#wakeFd, vnodesMax, pollUs };

@@ -15,7 +15,8 @@ import { MixedLoad } from './load.js';
 const skip = onPlainDirectory ? 'about the daemon' : false;
 const COPY_MIB = fullSize ? 1024 : 96;
 const HOST_MIB = fullSize ? 500 : 48;
-const LOAD_MS = 600_000;
+const FAULTS = fullSize ? 100 : 8;
+const LOAD_MS = fullSize ? 1_500_000 : 600_000;
 if (fullSize) t.setTimeout(3 * LOAD_MS);
 
 interface Status {
@@ -93,8 +94,7 @@ await t.test('one write in a thousand fails', { skip, timeout: LOAD_MS }, async 
   load.start(LOAD_MS);
   t.teardown(() => load.stop());
   await until('the load to begin', () => load.begun, 60_000);
-  const faults = fullSize ? 500 : 8;
-  for (let injected = 0; injected < faults;) {
+  for (let injected = 0; injected < FAULTS;) {
     await new Promise((resolve) => setTimeout(resolve, 200));
     injected = Object.values(await disk.counts()).reduce((sum, n) => sum + n, 0);
   }

@@ -16,7 +16,7 @@ import {
   syscallError,
   syscalls,
 } from '../../../src/base/syscalls.js';
-import { sharedMemory } from '../../../src/base/shared-memory.js';
+import { sharedMemory } from '../../../src/base/memory.js';
 import { SystemClock } from '../../../src/base/system-clock.js';
 
 await t.test('addressOf', (t) => {
