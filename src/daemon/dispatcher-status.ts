@@ -60,6 +60,7 @@ export const statusOf = (
       bufMisses: bufs.misses,
       bufEvictions: bufs.evictions,
       bufEvictionsHot: bufs.hotEvictions,
+      chunksReadAhead: core.fs.state.readAhead.hits,
       commits: txgs.commits,
       throttles: txgs.throttles,
       throttleUs: Math.round(core.shared.room.throttledMs(core.shared.clock.monotonicMs()) * 1000),
