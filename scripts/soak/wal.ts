@@ -21,7 +21,7 @@ const HELP = `usage: scripts/soak/wal [options]
   --minutes N     how long (default 10)
   --hold S        the outside reader holds a read transaction so many seconds (default 20; 0: no reader),
   --pause S       and then none for so many (default 10)
-  --wal-max SIZE  the log's file must stay below (default 1600MiB)
+  --wal-max SIZE  the log's file must stay below (default 4608MiB: writers wait at 4 GiB, what they had in memory comes on top)
   --no-bulk       without the program that writes as fast as it can and never syncs
   --dir DIR       where the store goes (default: the directory for temporary files)
   --json FILE     write the figures there`;
@@ -31,7 +31,7 @@ const { values: options } = parseArgs({
     minutes: { type: 'string', default: '10' },
     hold: { type: 'string', default: '20' },
     pause: { type: 'string', default: '10' },
-    'wal-max': { type: 'string', default: '1600MiB' },
+    'wal-max': { type: 'string', default: '4608MiB' },
     'no-bulk': { type: 'boolean', default: false },
     dir: { type: 'string', default: tmpdir() },
     json: { type: 'string' },

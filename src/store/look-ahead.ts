@@ -11,50 +11,74 @@ import type { DirentRecord, InodeRecord } from './types.js';
 
 const FIRST_BATCH = 16;
 const LARGEST_BATCH = 256;
+/** Directories remembered: programs look names up in several at once (git does with threads). */
+const DIRECTORIES_MAX = 32;
 /** Inodes kept at most. */
 const INODES_MAX = 1024;
 
-export class LookAhead {
-  #parent = 0;
-  #last = '';
-  #batch = 0;
-  /** The names of `#parent` from this one to {@link #to} are known, those without an entry not to exist. */
-  #from = '';
+/** What is known of a directory's names. */
+class Names {
+  /** The last name asked for. */
+  last = '';
+  batch = 0;
+  /** The names from this one to {@link to} are known, those without an entry not to exist. */
+  from = '';
   /** undefined: to the directory's end; '' (no name): nothing is known. */
-  #to: string | undefined = '';
-  readonly #names = new Map<ByteName, DirentRecord>();
+  to: string | undefined = '';
+  readonly entries = new Map<ByteName, DirentRecord>();
+}
+
+export class LookAhead {
+  /** By their number; the one longest unused first. */
+  readonly #directories = new Map<Ino, Names>();
   readonly #inodes = new Map<Ino, InodeRecord>();
   #off = false;
 
   /** True: {@link dirent} tells. */
   knows(parent: Ino, name: ByteName): boolean {
-    if (parent !== this.#parent || name < this.#from) return false;
-    return this.#to === undefined || name <= this.#to;
+    const names = this.#directories.get(parent);
+    if (names === undefined || name < names.from) return false;
+    return names.to === undefined || name <= names.to;
   }
 
   /** Requires {@link knows}. undefined: there is none. */
-  dirent(name: ByteName): DirentRecord | undefined {
-    this.#last = name;
-    return this.#names.get(name);
+  dirent(parent: Ino, name: ByteName): DirentRecord | undefined {
+    const names = this.#directories.get(parent);
+    if (names === undefined) return undefined;
+    names.last = name;
+    return names.entries.get(name);
   }
 
   /** How many names, from this one on, are to be read at once; 0: this one alone. For a name that isn't known. */
   wanted(parent: Ino, name: ByteName): number {
-    const follows = parent === this.#parent && name > this.#last;
-    if (parent !== this.#parent) this.#forgetNames();
-    this.#parent = parent;
-    this.#last = name;
-    if (!follows) this.#batch = 0;
-    else if (!this.#off) this.#batch = Math.min(LARGEST_BATCH, Math.max(FIRST_BATCH, this.#batch * 2));
-    return this.#batch;
+    const names = this.#use(parent);
+    const follows = names.last !== '' && name > names.last;
+    names.last = name;
+    if (!follows || this.#off) names.batch = 0;
+    else names.batch = Math.min(LARGEST_BATCH, Math.max(FIRST_BATCH, names.batch * 2));
+    return names.batch;
   }
 
-  /** `rows`: what is there from `from` on, in order; `complete`: nothing comes after them. Requires {@link wanted}. */
-  keepNames(from: ByteName, rows: readonly DirentRecord[], complete: boolean): void {
-    this.#names.clear();
-    for (const row of rows) this.#names.set(row.name, row);
-    this.#from = from;
-    this.#to = complete ? undefined : (rows.at(-1)?.name ?? '');
+  #use(parent: Ino): Names {
+    const names = this.#directories.get(parent) ?? new Names();
+    this.#directories.delete(parent);
+    this.#directories.set(parent, names);
+    if (this.#directories.size > DIRECTORIES_MAX) {
+      for (const oldest of this.#directories.keys()) {
+        this.#directories.delete(oldest);
+        break;
+      }
+    }
+    return names;
+  }
+
+  /** `rows`: what is there from `from` on, in order; `complete`: nothing comes after them. */
+  keepNames(parent: Ino, from: ByteName, rows: readonly DirentRecord[], complete: boolean): void {
+    const names = this.#use(parent);
+    names.entries.clear();
+    for (const row of rows) names.entries.set(row.name, row);
+    names.from = from;
+    names.to = complete ? undefined : (rows.at(-1)?.name ?? '');
   }
 
   keepInode(record: InodeRecord): void {
@@ -76,7 +100,6 @@ export class LookAhead {
   /** Something in the way of the rows ahead can't be read: from now on each by itself, so that only what is broken fails. */
   turnOff(): void {
     this.#off = true;
-    this.#batch = 0;
     this.forget();
   }
 
@@ -85,12 +108,11 @@ export class LookAhead {
   }
 
   forget(): void {
-    this.#forgetNames();
+    // How each is being walked stays known.
+    for (const names of this.#directories.values()) {
+      names.entries.clear();
+      names.to = '';
+    }
     this.#inodes.clear();
-  }
-
-  #forgetNames(): void {
-    this.#names.clear();
-    this.#to = '';
   }
 }

@@ -205,9 +205,9 @@ export class SqliteStoreReader implements StoreReader {
 
   lookupDirent(parent: Ino, name: ByteName): DirentRecord | undefined {
     const ahead = this.#ahead;
-    if (ahead.knows(parent, name)) return ahead.dirent(name);
+    if (ahead.knows(parent, name)) return ahead.dirent(parent, name);
     const wanted = ahead.wanted(parent, name);
-    if (wanted > 0 && this.#readNamesAhead(parent, name, wanted)) return ahead.dirent(name);
+    if (wanted > 0 && this.#readNamesAhead(parent, name, wanted)) return ahead.dirent(parent, name);
     return this.#read('lookupDirent', () => {
       const row = this.#sql.dirent.get(parent, bytesOfName(name)) as unknown[] | undefined;
       return row === undefined ? undefined : direntOf(name, row);
@@ -225,7 +225,7 @@ export class SqliteStoreReader implements StoreReader {
         if (row[INODE_AT] !== null) this.#ahead.keepInode(inodeOf(row, INODE_AT));
         return direntOf(ascii ? (row[3] as ByteName) : nameOf(row[3]), row);
       });
-      this.#ahead.keepNames(from, dirents, rows.length < limit);
+      this.#ahead.keepNames(parent, from, dirents, rows.length < limit);
     });
   }
 
