@@ -35,7 +35,8 @@ await t.test('what is read ahead is what was written', { skip }, async (t) => {
     'sh',
     [
       '-c',
-      'for i in 300 20 340 100 370 5 250 60 383 150; do dd if="$1" of="$2" bs=64K skip=$i seek=$i count=1 conv=notrunc,fsync status=none; done',
+      'for i in 300 20 340 100 370 5 250 60 383 150; do ' +
+        'dd if="$1" of="$2" bs=64K skip=$i seek=$i count=1 conv=notrunc,fsync status=none; done',
       'sh',
       source,
       file,
