@@ -1,6 +1,6 @@
 /** What a mount can't do without is made up for a read-only one; a truncated store is read, and repaired, as far as it goes. */
 import Database from 'better-sqlite3';
-import { statSync, truncateSync } from 'node:fs';
+import { closeSync, openSync, statSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ROOT_INO } from '../../../src/base/ids.js';
@@ -8,6 +8,7 @@ import { DamagedStoreReader } from '../../../src/store/damaged-reader.js';
 import { checkStore } from '../../../src/store/fsck.js';
 import { openReader } from '../../../src/store/reader.js';
 import { Repair } from '../../../src/store/repair.js';
+import { StoreWriter } from '../../../src/store/writer.js';
 import { walkStore } from '../../fault/damage-walk.js';
 import { scratchDir } from './scratch.js';
 import { soundStore } from './sound-store.js';
@@ -113,3 +114,34 @@ await t.test('values of the wrong type, as damaged pages have them', (t) => {
   }
   t.end();
 });
+
+const setByte = (path: string, at: number, value: number): void => {
+  const fd = openSync(path, 'r+');
+  writeSync(fd, Uint8Array.of(value), 0, 1, at);
+  closeSync(fd);
+};
+
+await t.test(
+  'settings in the header: auto_vacuum is mended, the journal mode is set by whoever writes',
+  (t) => {
+    const full = join(scratchDir(t), 'store');
+    soundStore(full);
+    setByte(full, 67, 0);
+    t.match(checkStore(full).findings, [{ rule: 'settings', message: /auto_vacuum/ }]);
+    const session = new Repair(full);
+    t.ok(session.repair().after.clean);
+    session.close();
+    t.strictSame(checkStore(full).findings, []);
+
+    const rollback = join(scratchDir(t), 'store');
+    soundStore(rollback);
+    setByte(rollback, 18, 1);
+    setByte(rollback, 19, 1);
+    t.strictSame(checkStore(rollback).findings, []);
+    new StoreWriter(rollback).close();
+    const db = new Database(rollback);
+    t.equal(db.pragma('journal_mode', { simple: true }), 'wal');
+    db.close();
+    t.end();
+  },
+);
