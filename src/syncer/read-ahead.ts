@@ -15,7 +15,7 @@ import { isFsError } from '../base/errno.js';
 import { asIno, type Ino } from '../base/ids.js';
 import { StoreError } from '../store/store-error.js';
 import { PAGE_BYTES, type StoreReader } from '../store/types.js';
-import { lowestBit, maskOf, popcount, type Buf } from '../vnode/buf.js';
+import { lowestBit, maskBelow, popcount, type Buf } from '../vnode/buf.js';
 import type { BufCache } from '../vnode/buf-cache.js';
 import type { ReadAheadRequest } from './messages.js';
 
@@ -239,7 +239,7 @@ export class ReadAhead {
   }
 
   #adopt(buf: Buf, frames: Int32Array, length: number): boolean {
-    const absent = ~buf.valid & (buf.extent === 0 ? 0 : maskOf(0, buf.extent - 1));
+    const absent = ~buf.valid & maskBelow(buf.extent);
     if (!this.#bufs.reserve(popcount(absent))) return false;
     for (let rest = absent; rest !== 0; rest &= rest - 1) {
       const page = lowestBit(rest);

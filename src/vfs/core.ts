@@ -52,8 +52,9 @@ export class Core {
       syncIntervalMs: options.syncIntervalMs,
     });
     const { chunkBytes } = this.#reader.superblock;
-    this.#readAhead = new ReadAhead(vnodes.bufs, chunkBytes, (request) => options.syncer.send(request));
-    this.fs = new FileSystem(vnodes, this.txgs, this.#reader, this.#readAhead, clock, options);
+    const readAhead = new ReadAhead(vnodes.bufs, chunkBytes, (request) => options.syncer.send(request));
+    this.#readAhead = readAhead;
+    this.fs = new FileSystem({ vnodes, txgs: this.txgs, reader: this.#reader, readAhead, clock, options });
     try {
       this.orphansReaped = this.fs.start().orphans;
     } catch (error) {

@@ -7,13 +7,11 @@
 import { assert } from '../base/assert.js';
 import { fsError } from '../base/errno.js';
 import { PAGE_BYTES } from '../store/types.js';
-import { lengthOfMask, lowestBit, maskOf, popcount, type Buf } from '../vnode/buf.js';
+import { lengthOfMask, lowestBit, maskBelow, maskOf, popcount, type Buf } from '../vnode/buf.js';
 import type { Vnode } from '../vnode/vnode.js';
 import type { DataSink } from './api.js';
 import { FILE_SIZE_MAX, type FsState } from './state.js';
 import { bufOf, chargedPages, fillAhead, fillPage, readStored } from './stored-data.js';
-
-const maskBelow = (pages: number): number => (pages <= 0 ? 0 : maskOf(0, Math.min(pages, 32) - 1));
 
 /** Delivers bytes [offset, offset + length) of the file, clipped at its size. Returns how many. */
 export const readRange = (fs: FsState, vp: Vnode, offset: number, length: number, sink: DataSink): number => {
@@ -273,5 +271,5 @@ const zeroPart = (fs: FsState, vp: Vnode, index: number, from: number, to: numbe
   const upTo = Math.min(to, bufOf(fs, vp, index).extent * PAGE_BYTES);
   if (upTo <= from) return;
   const buf = preparePages(fs, vp, index, from, upTo);
-  fs.bufs.pieces(buf, from, upTo - from, (at, length) => fs.bufs.pool.bytes.fill(0, at, at + length));
+  fs.bufs.pieces(buf, from, upTo - from, (at, length) => fs.bufs.pool.zeroBytes(at, length));
 };

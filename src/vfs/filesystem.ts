@@ -4,9 +4,7 @@
  */
 import { FsError, fsError } from '../base/errno.js';
 import { ROOT_INO, type ByteName, type Fh, type Ino } from '../base/ids.js';
-import { PAGE_BYTES, type StoreReader } from '../store/types.js';
-import type { ReadAhead } from '../syncer/read-ahead.js';
-import type { Txgs } from '../syncer/txgs.js';
+import { PAGE_BYTES } from '../store/types.js';
 import type { BioOps } from '../vnode/bio-ops.js';
 import { fsidOfUuid, formatFsid, vfsGetnewfsid, vfsSetfsid } from '../vnode/fsid.js';
 import {
@@ -19,9 +17,7 @@ import {
 } from '../vnode/mount.js';
 import { MNTINS_LAST } from '../vnode/mount-list.js';
 import { vfsRootmountalloc } from '../vnode/vfs-conf.js';
-import type { VnodeCache } from '../vnode/vnode-cache.js';
 import { VFlag, Vnode } from '../vnode/vnode.js';
-import type { Clock } from '../base/clock.js';
 import type * as api from './api.js';
 import { auditFiles } from './audit.js';
 import * as attributes from './attributes.js';
@@ -34,7 +30,7 @@ import * as readdirOps from './readdir.js';
 import { requireName } from './namei.js';
 import * as removeOps from './remove.js';
 import { rename } from './rename.js';
-import { FSTYPE, FsState, NAME_MAX, withVnode, type FsOptions } from './state.js';
+import { FSTYPE, FsState, NAME_MAX, withVnode, type FsParts } from './state.js';
 import { Unmount, type UnmountDone } from './unmount.js';
 import * as xattrOps from './xattr.js';
 
@@ -57,14 +53,8 @@ export class FileSystem implements api.Vfs {
   lookups = 0;
 
   /** Requires that {@link FSTYPE} is registered. Errors: FsError ENODEV if it isn't. */
-  constructor(
-    vnodes: VnodeCache,
-    txgs: Txgs,
-    reader: StoreReader,
-    readAhead: ReadAhead,
-    clock: Clock,
-    options: FsOptions,
-  ) {
+  constructor(parts: FsParts) {
+    const { vnodes, reader, options } = parts;
     this.mount = vfsRootmountalloc(vnodes, FSTYPE, options.store, {
       loadInode: (ino) => reader.loadInode(ino as Ino),
       inactive: (vp) => removeOps.inactive(this.state, vp),
@@ -78,7 +68,7 @@ export class FileSystem implements api.Vfs {
     // A copy of a store that is mounted already has its identity too: then the place tells them apart.
     if (vnodes.mountlist.vfsGetvfs(template) === undefined) vfsSetfsid(this.mount, template);
     else vfsGetnewfsid(this.mount);
-    this.state = new FsState(this.mount, vnodes, txgs, reader, readAhead, clock, options);
+    this.state = new FsState(this.mount, parts);
     this.#unmount = new Unmount(this.state);
     const eighth = Math.floor(vnodes.bufs.pool.size / 8) * PAGE_BYTES;
     this.maxWriteBytes = Math.max(PAGE_BYTES, Math.min(MAX_WRITE, eighth));

@@ -54,6 +54,16 @@ export interface Handle extends ReadPattern {
   copyTxg: number;
 }
 
+/** What a filesystem is put together from. */
+export interface FsParts {
+  vnodes: VnodeCache;
+  txgs: Txgs;
+  reader: StoreReader;
+  readAhead: ReadAhead;
+  clock: Clock;
+  options: FsOptions;
+}
+
 export class FsState {
   readonly mp: Mount;
   readonly vnodes: VnodeCache;
@@ -71,15 +81,7 @@ export class FsState {
   readonly refusedWrites = new RefusedWrites();
   #nextFh = 1;
 
-  constructor(
-    mp: Mount,
-    vnodes: VnodeCache,
-    txgs: Txgs,
-    reader: StoreReader,
-    readAhead: ReadAhead,
-    clock: Clock,
-    options: FsOptions,
-  ) {
+  constructor(mp: Mount, { vnodes, txgs, reader, readAhead, clock, options }: FsParts) {
     this.mp = mp;
     this.vnodes = vnodes;
     this.bufs = vnodes.bufs;

@@ -85,6 +85,9 @@ export const popcount = (mask: number): number => {
 export const maskOf = (first: number, last: number): number =>
   ((0xffffffff << first) & (0xffffffff >>> (31 - last))) | 0;
 
+/** The lowest `pages` bits; none for 0 or less, all for 32 or more. */
+export const maskBelow = (pages: number): number => (pages <= 0 ? 0 : maskOf(0, Math.min(pages, 32) - 1));
+
 /**
  * Index of the lowest set bit; mask is not 0. To walk a mask: `for (let rest = mask; rest !== 0; rest &= rest -
  * 1)`.

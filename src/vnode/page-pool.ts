@@ -63,6 +63,14 @@ export class PagePool {
   }
 
   zero(frame: number, from = 0, to = PAGE_BYTES): void {
-    this.bytes.set(to - from === PAGE_BYTES ? ZEROS : ZEROS.subarray(from, to), frame * PAGE_BYTES + from);
+    this.zeroBytes(frame * PAGE_BYTES + from, to - from);
+  }
+
+  /** Zeros `length` bytes of the pool from byte `start` on. */
+  zeroBytes(start: number, length: number): void {
+    for (let done = 0; done < length; done += PAGE_BYTES) {
+      const left = length - done;
+      this.bytes.set(left < PAGE_BYTES ? ZEROS.subarray(0, left) : ZEROS, start + done);
+    }
   }
 }

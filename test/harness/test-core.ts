@@ -27,9 +27,6 @@ import type { FileSystem } from '../../src/vfs/filesystem.js';
 /** Small, so that the log is folded into the store all the time. */
 const WAL_SOFT_BYTES = 256 << 10;
 
-/** Chunks read ahead when they are wanted; the others wait. */
-const AHEAD_AT_ONCE = 40;
-
 /** Calls between two checks while churning. */
 const CHECK_EVERY = 20;
 
@@ -41,6 +38,8 @@ export interface TestCoreOptions {
   noatime?: boolean;
   capabilities?: TransportCapabilities;
   hostFreeBytes?: number;
+  /** The part of what is wanted ahead that is read at once; the rest is met in the state "wanted". Default: all. */
+  aheadShare?: number;
   /** A seed: before each call, at random, groups are sealed and committed, vnodes recycled, invariants checked. */
   churn?: number;
   /** Calls between two such checks that ask the store as well, which takes ten times as long; default: each does. */
@@ -59,6 +58,7 @@ export class InProcessCore {
   readonly #lock;
   readonly #queue: CommitRequest[] = [];
   readonly #ahead: ReadAheadServer;
+  readonly #aheadShare: number;
   /** Of a group that is in the store, while the dispatcher hasn't heard of it yet. */
   #reply: CommitReply | undefined;
   readonly #vfs: FileSystem;
@@ -71,6 +71,7 @@ export class InProcessCore {
     this.pool = new Uint8Array(pool);
     this.#lock = lockStore(this.store);
     this.#syncer = new Syncer(this.store, pool, { walSoftBytes: WAL_SOFT_BYTES });
+    this.#aheadShare = options.aheadShare ?? 1;
     this.#ahead = new ReadAheadServer(pool, () => openReader(this.store));
     const shared = new Shared({ pool, vnodesMax: options.vnodesMax ?? 256, clock: this.clock });
     this.core = new Core(shared, {
@@ -117,8 +118,7 @@ export class InProcessCore {
     if (request.kind === 'commit') this.#queue.push(request);
     else if (request.kind === 'read') {
       this.#ahead.add(request);
-      // Some of it, so that the rest is met in the state "wanted".
-      for (let i = 0; i < AHEAD_AT_ONCE; i++) this.#ahead.step();
+      for (let i = 0; i < request.wanted.length * this.#aheadShare; i++) this.#ahead.step();
     }
   }
 
