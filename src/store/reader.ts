@@ -217,20 +217,32 @@ export class SqliteStoreReader implements StoreReader {
   /** The names of a directory from `from` on, with their inodes. False: they can't be read together. */
   #readNamesAhead(parent: Ino, from: ByteName, limit: number): boolean {
     return this.#tryAhead(() => {
-      const start = bytesOfName(from);
-      let rows = this.#sql.names.all(parent, start, limit) as unknown[][];
-      const ascii = rows.every(([, , , name]) => ASCII.test(String(name)));
-      if (!ascii) rows = this.#sql.anyNames.all(parent, start, limit) as unknown[][];
-      const dirents = rows.map((row) => {
-        if (row[INODE_AT] !== null) this.#ahead.keepInode(inodeOf(row, INODE_AT));
-        return direntOf(ascii ? (row[3] as ByteName) : nameOf(row[3]), row);
-      });
-      this.#ahead.keepNames(parent, from, dirents, rows.length < limit);
+      const dirents = this.#namesWithInodes(parent, from, limit);
+      this.#ahead.keepNames(parent, from, dirents, dirents.length < limit);
+    });
+  }
+
+  readDirectory(parent: Ino, limit: number): DirentRecord[] | undefined {
+    if (this.#ahead.off) return undefined;
+    let dirents: DirentRecord[] = [];
+    const read = this.#tryAhead(() => (dirents = this.#namesWithInodes(parent, '' as ByteName, limit + 1)));
+    return read && dirents.length <= limit ? dirents : undefined;
+  }
+
+  /** Up to `limit` entries, by name, from `from` on; keeps their inodes. Throws as SQLite does, and WrongType. */
+  #namesWithInodes(parent: Ino, from: ByteName, limit: number): DirentRecord[] {
+    const start = bytesOfName(from);
+    let rows = this.#sql.names.all(parent, start, limit) as unknown[][];
+    const ascii = rows.every(([, , , name]) => ASCII.test(String(name)));
+    if (!ascii) rows = this.#sql.anyNames.all(parent, start, limit) as unknown[][];
+    return rows.map((row) => {
+      if (row[INODE_AT] !== null) this.#ahead.keepInode(inodeOf(row, INODE_AT));
+      return direntOf(ascii ? (row[3] as ByteName) : nameOf(row[3]), row);
     });
   }
 
   /** False: something in the way is damaged, so from now on each row is read by itself. */
-  #tryAhead(work: () => void): boolean {
+  #tryAhead(work: () => unknown): boolean {
     try {
       this.#takeSnapshot();
       work();

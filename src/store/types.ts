@@ -123,6 +123,11 @@ export interface StoreReader {
   /** These are about to be asked for: reads them together, where that is cheaper. Never fails. */
   readInodesAhead(inos: readonly Ino[]): void;
   lookupDirent(parent: Ino, name: ByteName): DirentRecord | undefined;
+  /**
+   * All entries of a directory, by name, if there are `limit` at most, and their inodes read ahead; else, or where
+   * something is damaged, undefined. Never fails.
+   */
+  readDirectory(parent: Ino, limit: number): DirentRecord[] | undefined;
   /** Up to `limit` entries with cookie > `afterCookie`, in cookie order. */
   scanDirents(parent: Ino, afterCookie: number, limit: number): DirentRecord[];
   readSymlink(ino: Ino): Uint8Array | undefined;

@@ -41,6 +41,7 @@ const newInode = (fs: FsState, caller: Caller, dvp: Vnode, wanted: NewInode): Vn
   vp.gid = sgid ? dvp.gid : owner.gid;
   vp.rdev = wanted.rdev;
   vp.nlink = isDir ? 2 : 1;
+  vp.size = 0;
   if (isDir) {
     vp.parent = dvp.ino;
     vp.nextCookie = FIRST_COOKIE;

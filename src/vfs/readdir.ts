@@ -9,6 +9,7 @@ import { isFsError } from '../base/errno.js';
 import type { DirentRecord } from '../store/types.js';
 import type { Vnode } from '../vnode/vnode.js';
 import type { DirentPlusSink, DirentSink } from './api.js';
+import { completeNames, SMALL_DIRECTORY } from './namei.js';
 import { withVnode, type FsState } from './state.js';
 
 const DOT = byteName('.');
@@ -20,6 +21,10 @@ const AHEAD = 64;
 
 /** Entries of `dvp` with cookie > `after` in cookie order, as they are now. */
 function* entriesAfter(fs: FsState, dvp: Vnode, after: number): Generator<DirentRecord> {
+  if (dvp.size <= SMALL_DIRECTORY && completeNames(fs, dvp)) {
+    yield* cachedAfter(dvp, after);
+    return;
+  }
   let cookie = after;
   for (;;) {
     const rows = dvp.inStore ? fs.reader.scanDirents(dvp.ino, cookie, BATCH) : [];
@@ -30,6 +35,15 @@ function* entriesAfter(fs: FsState, dvp: Vnode, after: number): Generator<Dirent
     cookie = last;
   }
 }
+
+/** Of a directory whose cached names are complete. */
+const cachedAfter = (dvp: Vnode, after: number): DirentRecord[] => {
+  const found: DirentRecord[] = [];
+  for (const { name, ino, type, cookie } of dvp.names?.values() ?? []) {
+    if (ino !== 0 && cookie > after) found.push({ name, ino, type, cookie });
+  }
+  return found.sort((a, b) => a.cookie - b.cookie);
+};
 
 const merge = (rows: readonly DirentRecord[], dvp: Vnode, after: number, last: number): DirentRecord[] => {
   const stored: DirentRecord[] = [];

@@ -77,6 +77,12 @@ const TYPE_OF_FORMAT: Record<number, VTypeValue> = {
 /** VBAD for a mode whose type bits name no file type: a damaged row. */
 export const vtypeOfMode = (mode: number): VTypeValue => TYPE_OF_FORMAT[mode & S_IFMT] ?? VType.VBAD;
 
+/**
+ * A zero that V8 keeps as a double. A field has the representation of the first value that it was given; when a later
+ * one doesn't fit, V8 makes a new hidden class, moves every vnode to it, and throws away what it had compiled.
+ */
+const DOUBLE_ZERO = -0;
+
 export class Vnode implements InodeRecord {
   mp: Mount | undefined = undefined;
   ino: Ino;
@@ -101,20 +107,20 @@ export class Vnode implements InodeRecord {
   uid = 0;
   gid = 0;
   nlink = 0;
-  size = 0;
+  size = DOUBLE_ZERO;
   rdev = 0;
   allocPages = 0;
   flags = 0;
   xattrCount = 0;
   parent = 0;
   nextCookie = 0;
-  atimeSec = 0;
+  atimeSec = DOUBLE_ZERO;
   atimeNsec = 0;
-  mtimeSec = 0;
+  mtimeSec = DOUBLE_ZERO;
   mtimeNsec = 0;
-  ctimeSec = 0;
+  ctimeSec = DOUBLE_ZERO;
   ctimeNsec = 0;
-  btimeSec = 0;
+  btimeSec = DOUBLE_ZERO;
   btimeNsec = 0;
 
   // State of write-back; owned by the txg pipeline (src/syncer/txgs.ts).

@@ -15,6 +15,9 @@ const HEADER_WORDS = HEADER_BYTES >> 2;
 const H = inHeader.word;
 const SLASH = 0x2f;
 
+/** Most numbers are small: then V8 gets one of its small integers, not a double on the heap that a Map has to hash. */
+const u64Of = (low: number, high: number): number => (high === 0 ? low : high * TWO_32 + low);
+
 /** The request is also its own caller: uid, gid and pid as the header has them. */
 export class Request implements Caller {
   readonly bytes: Buffer;
@@ -44,7 +47,7 @@ export class Request implements Caller {
     if (length < HEADER_BYTES || words[H.len] !== length) return false;
     this.length = length;
     this.opcode = words[H.opcode];
-    this.nodeid = words[H.nodeid + 1] * TWO_32 + words[H.nodeid];
+    this.nodeid = u64Of(words[H.nodeid], words[H.nodeid + 1]);
     this.uid = words[H.uid];
     this.gid = words[H.gid];
     this.pid = words[H.pid];
@@ -71,7 +74,7 @@ export class Request implements Caller {
     return this.words[HEADER_WORDS + word];
   }
   u64(word: number): number {
-    return this.words[HEADER_WORDS + word + 1] * TWO_32 + this.words[HEADER_WORDS + word];
+    return u64Of(this.words[HEADER_WORDS + word], this.words[HEADER_WORDS + word + 1]);
   }
   i64(word: number): number {
     return (this.words[HEADER_WORDS + word + 1] | 0) * TWO_32 + this.words[HEADER_WORDS + word];
