@@ -87,6 +87,8 @@ const WITHOUT_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
   ['nonempty', (o) => void (o.nonempty = true)],
   ['writeback_cache', (o) => void (o.tuning.writebackCache = true)],
   ['no_writeback_cache', (o) => void (o.tuning.writebackCache = false)],
+  ['rehearsal', (o) => void (o.tuning.rehearsal = true)],
+  ['no_rehearsal', (o) => void (o.tuning.rehearsal = false)],
   ...[
     'defaults',
     'auto',

@@ -6,10 +6,12 @@
  */
 import { readlinkSync } from 'node:fs';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { InvariantError } from '../base/assert.js';
 import { SystemClock } from '../base/system-clock.js';
 import { kernelCapabilities } from '../fuse/kernel/capabilities.js';
 import { DeviceLoop } from '../fuse/kernel/device-loop.js';
 import { Notifications } from '../fuse/kernel/notifications.js';
+import { Rehearsal } from '../fuse/kernel/rehearsal/rehearsal.js';
 import { defaultSessionOptions } from '../fuse/kernel/session-options.js';
 import { KernelSession } from '../fuse/kernel/session.js';
 import type { Core } from '../vfs/core.js';
@@ -20,6 +22,8 @@ import type { DispatcherWorkerData } from './workers.js';
 
 /** A checkpoint that waits for readers waits no longer than this. */
 const SNAPSHOT_MS = 20;
+/** A request that comes during a rehearsal waits no longer than this. */
+const REHEARSAL_STEP_MS = 1;
 
 const threadSelf = (): string => {
   try {
@@ -36,11 +40,14 @@ export class Dispatcher {
   readonly #loop: DeviceLoop;
   readonly #mounts: ServedMount<KernelSession>[] = [];
   readonly #task = threadSelf();
+  readonly #rehearsalDirectory: string | undefined;
+  #rehearsal: Rehearsal | undefined;
 
   constructor({ config, main, notifier }: DispatcherWorkerData) {
     this.#main = main;
     this.#notifications = new Notifications(notifier);
-    const { pool, vnodesMax, wakeFd, pollUs } = config;
+    const { pool, vnodesMax, wakeFd, pollUs, rehearsalDirectory } = config;
+    this.#rehearsalDirectory = rehearsalDirectory;
     this.#shared = new Shared({ pool, vnodesMax, clock: new SystemClock() });
     this.#loop = new DeviceLoop({
       wakeFd,
@@ -48,6 +55,7 @@ export class Dispatcher {
       nextDeadlineMs: () => this.#nextDeadlineMs(),
       onDeadline: () => this.#onDeadline(),
       expectsWake: () => this.#expectsWake(),
+      spareWork: rehearsalDirectory === undefined ? undefined : () => this.#rehearse(),
     });
   }
 
@@ -62,6 +70,32 @@ export class Dispatcher {
   /** After an exception in {@link run}: groups already handed over are whole, so let the syncers commit them, and close. */
   saveWhatIsSafe(): void {
     for (const mount of this.#mounts) mount.closeSyncer();
+  }
+
+  /** False: it is over. */
+  #rehearse(): boolean {
+    if (this.#mounts.length === 0) return true; // the first one is on its way, and shall not wait
+    const log = (message: string, fields: Record<string, unknown>): void =>
+      this.#main.postMessage({
+        kind: 'log',
+        mount: this.#mounts[0].id,
+        level: 'debug',
+        message,
+        fields,
+      } satisfies FromDispatcher);
+    try {
+      this.#rehearsal ??= new Rehearsal(this.#rehearsalDirectory ?? '');
+      if (this.#rehearsal.step(REHEARSAL_STEP_MS)) return true;
+      const { workedMs, kernel } = this.#rehearsal;
+      this.#rehearsal.close();
+      log('rehearsed', { requests: kernel.requests, ms: Math.round(workedMs) });
+    } catch (error) {
+      // Only speed is lost: no room for the scratch store, say.
+      if (error instanceof InvariantError) throw error;
+      log('no rehearsal', { error: String(error) });
+    }
+    this.#rehearsal = undefined;
+    return false;
   }
 
   #nextDeadlineMs(): number {

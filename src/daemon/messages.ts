@@ -29,6 +29,8 @@ export interface DispatcherConfig {
   vnodesMax: number;
   /** Poll this long before sleeping, at most, in microseconds; 0 sleeps at once. */
   pollUs: number;
+  /** Where the scratch store of a rehearsal may be for a moment; undefined: no rehearsal. */
+  rehearsalDirectory: string | undefined;
 }
 
 export interface MountConfig {

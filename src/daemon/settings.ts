@@ -34,6 +34,8 @@ export interface Tuning {
   attrTtlMs: number;
   entryTtlMs: number;
   pollUs: number;
+  /** The dispatcher warms up: see fuse/kernel/rehearsal. */
+  rehearsal: boolean;
   pagesMax: number;
   vnodesMax: number;
   syncIntervalMs: number;
@@ -74,6 +76,7 @@ export const defaultTuning = (): Tuning => ({
   attrTtlMs: DAY_MS,
   entryTtlMs: DAY_MS,
   pollUs: 50,
+  rehearsal: true,
   pagesMax: 65_536,
   vnodesMax: 100_000,
   syncIntervalMs: 5_000,

@@ -6,6 +6,7 @@ import { keepFreedMemory, sharedMemory } from '../base/memory.js';
 import { DispatcherLink, type MountEvents, type MountLink } from './dispatcher-link.js';
 import { Failure } from './failure.js';
 import type { MountConfig } from './messages.js';
+import { runtimeDir, surroundings } from './places.js';
 import type { DaemonPorts, OnWorkerTrouble } from './ports.js';
 import type { Tuning } from './settings.js';
 
@@ -37,12 +38,19 @@ export class DaemonThreads {
   readonly #link: DispatcherLink;
 
   /** `onTrouble`: dispatcher or notifier has failed, and with it all mounts; may be called several times. Throws Failure. */
-  constructor({ pagesMax, vnodesMax, pollUs }: Tuning, ports: DaemonPorts, onTrouble: OnWorkerTrouble) {
+  constructor(tuning: Tuning, ports: DaemonPorts, onTrouble: OnWorkerTrouble) {
+    const { pagesMax, vnodesMax, pollUs, rehearsal } = tuning;
     this.#ports = ports;
     keepFreedMemory();
     this.#pool = allocatePool(pagesMax);
     this.#wakeFd = ports.system.eventfd();
-    const config = { pool: this.#pool, wakeFd: this.#wakeFd, vnodesMax, pollUs };
+    const config = {
+      pool: this.#pool,
+      wakeFd: this.#wakeFd,
+      vnodesMax,
+      pollUs,
+      rehearsalDirectory: rehearsal ? runtimeDir(surroundings()) : undefined,
+    };
     const port = ports.startDispatcher(config, onTrouble);
     this.#link = new DispatcherLink(port, ports.system.waker(this.#wakeFd), onTrouble);
   }

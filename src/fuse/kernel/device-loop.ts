@@ -26,9 +26,13 @@ export interface DeviceLoopOptions {
    * out for it for up to EXPECTED_LOOK_MS, since meanwhile nobody else wants this core.
    */
   expectsWake?: () => boolean;
+  /** Called again and again while nothing has come for LULL_MS, for some milliseconds at most; false: it is done. */
+  spareWork?: () => boolean;
 }
 
 const EXPECTED_LOOK_MS = 0.5;
+/** Programs that are at work send requests more often than that. */
+const LULL_MS = 20;
 /** Requests of one session in a row before others, wakes and deadlines are looked at. */
 const BATCH = 32;
 /** struct pollfd: int fd; short events; short revents: two words. */
@@ -42,6 +46,7 @@ export class DeviceLoop {
   readonly #nextDeadlineMs: () => number;
   readonly #onDeadline: () => void;
   readonly #expectsWake: () => boolean;
+  #spareWork: (() => boolean) | undefined;
   #onWake: () => void = () => undefined;
   readonly #counter = new Uint32Array(2);
   readonly #counterAddress = addressOf(this.#counter);
@@ -52,8 +57,10 @@ export class DeviceLoop {
   /** Times that the loop went to sleep. */
   sleeps = 0;
 
-  constructor({ wakeFd, pollUs, nextDeadlineMs, onDeadline, expectsWake }: DeviceLoopOptions) {
+  constructor(options: DeviceLoopOptions) {
+    const { wakeFd, pollUs, nextDeadlineMs, onDeadline, expectsWake, spareWork } = options;
     this.#wakeFd = wakeFd;
+    this.#spareWork = spareWork;
     this.#spin = new SpinPolicy(pollUs / 1000);
     this.#nextDeadlineMs = nextDeadlineMs ?? (() => Infinity);
     this.#expectsWake = pollUs > 0 && expectsWake !== undefined ? expectsWake : () => false;
@@ -135,8 +142,24 @@ export class DeviceLoop {
     const untilMs = this.#nextDeadlineMs() - startMs;
     const timeout = untilMs >= SLEEP_MAX_MS ? -1 : Math.max(0, Math.ceil(untilMs));
     this.sleeps++;
-    const ready = this.#sys.poll(this.#pollfdsAddress, this.#sessions.length + 1, timeout);
+    const ready = this.#spareWork === undefined ? this.#poll(timeout) : this.#workOrPoll(timeout, startMs);
     this.#spin.slept(performance.now() - startMs, ready > 0 && this.#pollfds[1] >>> 16 === 0);
+  }
+
+  #poll(timeoutMs: number): number {
+    return this.#sys.poll(this.#pollfdsAddress, this.#sessions.length + 1, timeoutMs);
+  }
+
+  /** As {@link DeviceLoop.#poll}; in a lull the spare work is done meanwhile. */
+  #workOrPoll(timeoutMs: number, startMs: number): number {
+    if (timeoutMs >= 0 && timeoutMs <= LULL_MS) return this.#poll(timeoutMs);
+    let ready = this.#poll(LULL_MS);
+    while (ready === 0 && this.#spareWork !== undefined) {
+      if (!this.#spareWork()) this.#spareWork = undefined;
+      if (timeoutMs >= 0 && performance.now() - startMs >= timeoutMs) break;
+      ready = this.#poll(0);
+    }
+    return ready;
   }
 
   /** Reads the eventfd's counter, which resets it. True if it was not 0. */
