@@ -70,10 +70,14 @@ export const registryFiles = (mountpoint: string, here: Surroundings): { file: s
   return { file: `${base}.json`, socket };
 };
 
+/** Replaces what is there. The socket of a daemon that was killed, and whose mount somebody cleared by hand, goes with it. */
 export const writeEntry = (file: string, entry: RegistryEntry): void => {
+  const before = readCurrent(file);
   const draft = `${file}.${process.pid}`;
   writeFileSync(draft, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
   renameSync(draft, file);
+  if (before !== undefined && before.socket !== entry.socket && !isAlive(before))
+    rmSync(before.socket, { force: true });
 };
 
 /** All entries of user `uid`, live or not; files that can't be read are passed over. */

@@ -30,6 +30,10 @@ import type { RoomTaker, WriteRoom } from './write-room.js';
 /** A log of fewer bytes is never the reason to seal a group, or to wait. */
 const LOG_BYTES_MIN = 64 << 10;
 
+/** 32 MiB: what is gathered while the syncer is busy. */
+const GROUP_PAGES = 8192;
+/** The first group of a stream is this part of one, so that the syncer begins early. */
+const FIRST_GROUP = 8;
 /** Pages of a group that is committed in well under a millisecond. */
 const SMALL_GROUP_PAGES = 64;
 
@@ -63,7 +67,7 @@ export class Txgs implements RoomTaker {
   readonly #room: WriteRoom;
   readonly #clock: Clock;
   readonly #intervalMs: number;
-  /** Dirty frames at which a group is sealed by volume, and at which writers wait. */
+  /** Dirty frames at which a group is sealed, if the syncer has nothing to do; and at which writers wait. */
   readonly #sealPages: number;
   readonly #dirtyPagesMax: number;
   /** Dirty vnodes and names at which a group is sealed, and at which operations wait. */
@@ -99,10 +103,11 @@ export class Txgs implements RoomTaker {
     this.durable = options.committed;
     this.openId = options.committed + 1;
     const pool = options.vnodes.bufs.pool.size;
-    this.#sealPages = Math.max(1, Math.min(Math.floor(pool / 8), 8192));
+    const groupPages = Math.max(1, Math.min(Math.floor(pool / 8), GROUP_PAGES));
+    this.#sealPages = Math.max(Math.min(groupPages, SMALL_GROUP_PAGES), Math.floor(groupPages / FIRST_GROUP));
     // One group being committed, the next being filled, and half a group for those that can't wait.
-    this.#dirtyPagesMax = Math.min(Math.floor(pool / 2), Math.ceil(2.5 * this.#sealPages));
-    this.#sealLogBytes = Math.max(LOG_BYTES_MIN, this.#sealPages * PAGE_BYTES);
+    this.#dirtyPagesMax = Math.min(Math.floor(pool / 2), Math.ceil(2.5 * groupPages));
+    this.#sealLogBytes = Math.max(LOG_BYTES_MIN, groupPages * PAGE_BYTES);
     this.#logBytesMax = 2 * this.#sealLogBytes;
     this.#dirtyObjectsMax = Math.max(16, options.vnodes.max);
     this.#sealObjects = Math.max(4, Math.min(Math.floor(options.vnodes.max / 4), 20_000));

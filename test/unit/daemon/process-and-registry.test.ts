@@ -83,6 +83,18 @@ void t.test('entries', (t) => {
   t.ok(existsSync(file), "a living daemon's entry stays when a dead one's is removed");
   removeEntry({ entry, file });
   t.notOk(existsSync(file));
+  const [dead, sibling] = [join(dir, 'dead.sock'), join(dir, 'sibling.sock')];
+  for (const path of [dead, sibling, socket]) writeFileSync(path, '');
+  writeEntry(file, { ...entry, startTicks: 1, socket: dead });
+  writeEntry(file, entry);
+  t.same(
+    [dead, sibling, socket].map(existsSync),
+    [false, true, true],
+    "a killed daemon's socket goes with its entry",
+  );
+  writeEntry(file, { ...entry, socket: sibling });
+  t.ok(existsSync(socket), "a living one's stays");
+  removeEntry({ entry: { ...entry, socket: sibling }, file });
   const deep = { uid, env: { VNODEFS_RUNTIME_DIR: join(dir, 'd'.repeat(100)) } };
   t.throws(() => registryFiles('/mnt/a', deep), { kind: 'general', message: /too long for a socket/ });
   t.equal(parseEntry('null'), undefined);

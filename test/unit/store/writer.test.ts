@@ -157,6 +157,59 @@ void t.test('appends round a grown chunk up, and stale bytes never come back', (
   t.end();
 });
 
+void t.test('pages over a stored chunk, wherever they lie in it, also beside a shared one', (t) => {
+  const rig = new WriterRig(join(scratchDir(t), 'a'));
+  const reader = openReader(rig.path);
+  const size = 16 * PAGE_BYTES - 100;
+  const model = Buffer.alloc(size);
+  const stored = (ino: number): Uint8Array => reader.readChunk(asIno(ino), 0) ?? new Uint8Array(0);
+  const write = (pages: number[], frames: number[]): void => {
+    pages.forEach((page, i) => {
+      // Every byte value, so that nothing takes the bytes for text.
+      for (let at = 0; at < PAGE_BYTES; at++)
+        rig.pool[frames[i] * PAGE_BYTES + at] = at + page * 7 + frames[i];
+      model.set(
+        rig.pool
+          .subarray(frames[i] * PAGE_BYTES, (frames[i] + 1) * PAGE_BYTES)
+          .subarray(0, size - page * PAGE_BYTES),
+        page * PAGE_BYTES,
+      );
+    });
+    rig.ops.writePages(asIno(2), 0, size, pages, frames, pages.length);
+    rig.commit();
+    t.ok(model.equals(stored(2)), `pages ${pages.join()} from frames ${frames.join()}`);
+  };
+  const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
+  rig.ops.putInode(file(2, { size, allocPages: 16 }));
+  rig.ops.putDirent(ROOT_INO, byteName('f'), asIno(2), 8, 3);
+  rig.ops.putInode(dir(ROOT_INO, ROOT_INO, { size: 1, nextCookie: 4 }));
+  rig.ops.setCounters({ nextIno: 4, inodeCount: 2, allocPages: 16 });
+  write(range(0, 16), range(0, 16));
+  write([0], [20]);
+  write([7], [3]);
+  write([15], [9]);
+  write([4, 5, 6], [30, 31, 32]);
+  write([13, 14, 15], [40, 41, 42]);
+  write([4, 6], [10, 11]);
+  write([4, 5], [11, 10]);
+  write(range(1, 15), range(17, 15));
+  // The same chunk under another file: what is written to one doesn't show in the other.
+  const [row] = reader.chunkRows(asIno(2), 0, 1);
+  const copied = Buffer.from(model);
+  rig.ops.putInode(file(3, { size, allocPages: 16 }));
+  rig.ops.putDirent(ROOT_INO, byteName('g'), asIno(3), 8, 4);
+  rig.ops.putInode(dir(ROOT_INO, ROOT_INO, { size: 2, nextCookie: 5 }));
+  rig.ops.cloneChunk(asIno(3), 0, row.chunk, 16);
+  rig.ops.setCounters({ nextIno: 4, inodeCount: 3, allocPages: 32 });
+  write([2], [50]);
+  t.ok(copied.equals(stored(3)), 'the copy is what it was');
+  write([3], [51]);
+  reader.close();
+  rig.writer.close();
+  t.same(checkStore(rig.path).findings, []);
+  t.end();
+});
+
 void t.test('a full disk: nothing of the group stays, and the same log can be committed later', (t) => {
   const rig = new WriterRig(join(scratchDir(t), 'a'), { chunkBytes: 131072 });
   rig.ops.putInode(file(2));

@@ -6,7 +6,7 @@
  * A scratch store is made, opened for reading, and removed; a socket pair stands for /dev/fuse. Groups are said to be
  * committed and are not: whatever one makes it takes away again.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { socketPair } from '../../../base/descriptors.js';
 import { SystemClock } from '../../../base/system-clock.js';
@@ -29,9 +29,28 @@ const VNODES = 1024;
 const WORK_MAX_MS = 1200;
 const SNAPSHOT_MS = 20;
 
+const PREFIX = 'rehearsal-';
+
+const isRunning = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+};
+
+/** Of daemons that were killed at the wrong moment. */
+const removeLeftOver = (parent: string): void => {
+  for (const name of readdirSync(parent)) {
+    const pid = name.startsWith(PREFIX) ? Number.parseInt(name.slice(PREFIX.length), 10) : NaN;
+    if (!Number.isNaN(pid) && !isRunning(pid)) rmSync(join(parent, name), { recursive: true, force: true });
+  }
+};
+
 /** The store's directory, below `parent`, is gone when this returns: SQLite has the files open. */
 const openScratchCore = (parent: string, syncer: SyncerPort): Core => {
-  const directory = mkdtempSync(join(parent, 'rehearsal-'));
+  removeLeftOver(parent);
+  const directory = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
   try {
     const store = join(directory, 'store');
     createScratchStore(store);

@@ -1,5 +1,6 @@
 /** A rehearsal is played whole: every request is answered as a kernel would expect it, and nothing is left. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -51,6 +52,14 @@ await t.test('by steps, until it has worked long enough', (t) => {
   t.ok(steps > 10, 'it lets others have their turn');
   t.ok(rehearsal.kernel.requests > 1000);
   rehearsal.close();
+  t.end();
+});
+
+await t.test('what a killed daemon left is removed, a living one’s is not', (t) => {
+  const { pid } = spawnSync(process.execPath, ['-e', '']);
+  for (const owner of [pid, process.ppid]) mkdirSync(join(directory, `rehearsal-${owner}-x`));
+  new Rehearsal(directory).close();
+  t.same(readdirSync(directory), [`rehearsal-${process.ppid}-x`]);
   t.end();
 });
 
