@@ -178,7 +178,7 @@ const main = async (): Promise<number> => {
   const mnt = join(base, 'mnt');
   mkdirSync(mnt);
   const { count, vnodes, pages, minor } = options;
-  const experiments = minor === undefined ? [] : ['-o', `protocol=7.${minor}`];
+  const experiments = ['-o', minor === undefined ? 'rehearsal' : `rehearsal,protocol=7.${minor}`];
   const budgets = ['--vnodes', vnodes, '--pages', pages, ...experiments];
   try {
     const { pid } = JSON.parse(await vnodefs('mount', join(base, 's.db'), mnt, ...budgets, '--json')) as {

@@ -28,7 +28,7 @@ export interface ParsedMountOptions {
 
 export const defaultMountOptions = (): ParsedMountOptions => ({
   flags: defaultFlags(),
-  tuning: defaultTuning(),
+  tuning: { ...defaultTuning(), rehearsal: process.env.VNODEFS_REHEARSAL !== '0' },
   nonempty: false,
   transport: 'auto',
   logFile: undefined,

@@ -20,7 +20,7 @@ const LOAD_MS = 120_000;
 export const killRounds = async ({ rounds, seed, onRound }: KillOptions): Promise<string[]> => {
   const random = new Prng(seed);
   // So short an interval that commits fall between any two steps of the load.
-  const args = ['--sync-interval', '0.05'];
+  const args = ['--sync-interval', '0.05', '-o', 'rehearsal'];
   const mounted = new MountedStore({ args });
   const all: string[] = [];
   try {

@@ -37,7 +37,7 @@ await t.test('git: clone, fsck, status, commit, branches, gc', (ct) => {
   git(source, 'init', '-q', '-b', 'main');
   git(source, 'add', '-A');
   git(source, 'commit', '-qm', 'first');
-  const mounted = mountStore(ct);
+  const mounted = mountStore(ct, { args: ['-o', 'rehearsal'] });
   git(mounted.mnt, 'clone', '-q', '--no-local', source, 'clone');
   git(join(mounted.mnt, 'clone'), 'fsck', '--full', '--strict');
   ct.equal(git(join(mounted.mnt, 'clone'), 'status', '--porcelain'), '', 'clean at once');
