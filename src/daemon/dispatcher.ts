@@ -40,14 +40,12 @@ export class Dispatcher {
   readonly #loop: DeviceLoop;
   readonly #mounts: ServedMount<KernelSession>[] = [];
   readonly #task = threadSelf();
-  readonly #rehearsalDirectory: string | undefined;
   #rehearsal: Rehearsal | undefined;
 
   constructor({ config, main, notifier }: DispatcherWorkerData) {
     this.#main = main;
     this.#notifications = new Notifications(notifier);
     const { pool, vnodesMax, wakeFd, pollUs, rehearsalDirectory } = config;
-    this.#rehearsalDirectory = rehearsalDirectory;
     this.#shared = new Shared({ pool, vnodesMax, clock: new SystemClock() });
     this.#loop = new DeviceLoop({
       wakeFd,
@@ -55,7 +53,7 @@ export class Dispatcher {
       nextDeadlineMs: () => this.#nextDeadlineMs(),
       onDeadline: () => this.#onDeadline(),
       expectsWake: () => this.#expectsWake(),
-      spareWork: rehearsalDirectory === undefined ? undefined : () => this.#rehearse(),
+      spareWork: rehearsalDirectory === undefined ? undefined : () => this.#rehearse(rehearsalDirectory),
     });
   }
 
@@ -73,28 +71,22 @@ export class Dispatcher {
   }
 
   /** False: it is over. */
-  #rehearse(): boolean {
-    if (this.#mounts.length === 0) return true; // the first one is on its way, and shall not wait
-    const log = (message: string, fields: Record<string, unknown>): void =>
-      this.#main.postMessage({
-        kind: 'log',
-        mount: this.#mounts[0].id,
-        level: 'debug',
-        message,
-        fields,
-      } satisfies FromDispatcher);
+  #rehearse(directory: string): boolean {
+    let said: Pick<Extract<FromDispatcher, { kind: 'log' }>, 'message' | 'fields'>;
     try {
-      this.#rehearsal ??= new Rehearsal(this.#rehearsalDirectory ?? '');
+      this.#rehearsal ??= new Rehearsal(directory);
       if (this.#rehearsal.step(REHEARSAL_STEP_MS)) return true;
       const { workedMs, kernel } = this.#rehearsal;
-      this.#rehearsal.close();
-      log('rehearsed', { requests: kernel.requests, ms: Math.round(workedMs) });
+      said = { message: 'rehearsed', fields: { requests: kernel.requests, ms: Math.round(workedMs) } };
     } catch (error) {
       // Only speed is lost: no room for the scratch store, say.
       if (error instanceof InvariantError) throw error;
-      log('no rehearsal', { error: String(error) });
+      said = { message: 'no rehearsal', fields: { error: String(error) } };
     }
+    this.#rehearsal?.close();
     this.#rehearsal = undefined;
+    const log: FromDispatcher = { kind: 'log', mount: this.#mounts[0].id, level: 'debug', ...said };
+    this.#main.postMessage(log);
     return false;
   }
 

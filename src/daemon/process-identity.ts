@@ -3,6 +3,7 @@
  * 22, in clock ticks since boot).
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { isRunning } from '../base/processes.js';
 
 export interface ProcessIdentity {
   pid: number;
@@ -49,10 +50,5 @@ export const isAlive = (identity: ProcessIdentity): boolean => {
     return !hasEnded && stat.startTicks === identity.startTicks;
   }
   if (identity.startTicks !== 0) return false;
-  try {
-    process.kill(identity.pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+  return isRunning(identity.pid);
 };

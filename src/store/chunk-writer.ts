@@ -63,6 +63,23 @@ function prepareAll(db: Database.Database) {
   };
 }
 
+/** Pages from the `first` of `count` on that lie side by side, in the chunk and in the pool. */
+const runLength = (
+  pages: ArrayLike<number>,
+  frames: ArrayLike<number>,
+  count: number,
+  first: number,
+): number => {
+  let run = 1;
+  while (
+    first + run < count &&
+    pages[first + run] === pages[first] + run &&
+    frames[first + run] === frames[first] + run
+  )
+    run++;
+  return run;
+};
+
 export class ChunkWriter {
   readonly #sql: ReturnType<typeof prepareAll>;
   readonly #chunkBytes: number;
@@ -234,10 +251,25 @@ export class ChunkWriter {
   ): void {
     const [chunk, extent, oldLength] = row;
     const length = needed <= oldLength ? oldLength : this.#grownLength(needed);
-    if (length === oldLength && limit >= length && this.#patch(chunk, length, pages, frames, count)) {
-      if (end > extent) this.#sql.remap.run(chunk, end, ino, index);
-      return;
-    }
+    const patched =
+      length === oldLength && limit >= length && this.#patch(chunk, length, pages, frames, count);
+    const newChunk = patched
+      ? chunk
+      : this.#store(chunk, this.#assemble(chunk, oldLength, length, limit, pages, frames, count, end));
+    if (newChunk !== chunk || end > extent) this.#sql.remap.run(newChunk, Math.max(end, extent), ino, index);
+  }
+
+  /** The `length` bytes of a row of `oldLength` once the pages are in it. */
+  #assemble(
+    chunk: number,
+    oldLength: number,
+    length: number,
+    limit: number,
+    pages: ArrayLike<number>,
+    frames: ArrayLike<number>,
+    count: number,
+    end: number,
+  ): Buffer {
     let data: Buffer;
     if (count === end && end * PAGE_BYTES >= oldLength) {
       data = this.#view(length);
@@ -253,8 +285,7 @@ export class ChunkWriter {
     }
     this.#copyFrames(data, pages, frames, count);
     if (limit < length) data.fill(0, limit);
-    const newChunk = this.#store(chunk, data);
-    if (newChunk !== chunk || end > extent) this.#sql.remap.run(newChunk, Math.max(end, extent), ino, index);
+    return data;
   }
 
   /**
@@ -271,9 +302,7 @@ export class ChunkWriter {
     const from = pages[0] * PAGE_BYTES;
     const to = Math.min(from + count * PAGE_BYTES, length);
     if (to <= from || to - from === length) return false;
-    for (let i = 1; i < count; i++) {
-      if (pages[i] !== pages[0] + i || frames[i] !== frames[0] + i) return false;
-    }
+    if (runLength(pages, frames, count, 0) < count) return false;
     if (this.#anyShared && this.#sql.refs.get(chunk) !== undefined) return false;
     const { changes } = this.#sql.patch.run(from, this.#pageBytes(frames[0], to - from), to + 1, chunk);
     return changes === 1;
@@ -353,8 +382,7 @@ export class ChunkWriter {
     while (i < count) {
       const page = pages[i];
       const frame = frames[i];
-      let run = 1;
-      while (i + run < count && pages[i + run] === page + run && frames[i + run] === frame + run) run++;
+      const run = runLength(pages, frames, count, i);
       const to = page * PAGE_BYTES;
       const length = Math.min(run * PAGE_BYTES, data.length - to);
       if (length > 0) data.set(this.#pageBytes(frame, length), to);

@@ -242,7 +242,7 @@ export class SqliteStoreReader implements StoreReader {
   }
 
   /** False: something in the way is damaged, so from now on each row is read by itself. */
-  #tryAhead(work: () => unknown): boolean {
+  #tryAhead(work: () => void): boolean {
     try {
       this.#takeSnapshot();
       work();

@@ -41,7 +41,7 @@ const newInode = (fs: FsState, caller: Caller, dvp: Vnode, wanted: NewInode): Vn
   vp.gid = sgid ? dvp.gid : owner.gid;
   vp.rdev = wanted.rdev;
   vp.nlink = isDir ? 2 : 1;
-  vp.size = 0;
+  vp.size = 0; // not the -0 that the field began with
   if (isDir) {
     vp.parent = dvp.ino;
     vp.nextCookie = FIRST_COOKIE;

@@ -10,7 +10,7 @@ import type { Vnode } from '../vnode/vnode.js';
 import { NAME_MAX, type FsState } from './state.js';
 
 /** Entries. Reading as many takes about five times as long as looking up one. */
-export const SMALL_DIRECTORY = 32;
+const SMALL_DIRECTORY = 32;
 /** In a name cache smaller than this, a directory read whole would push out others' names. */
 const NAMES_ROOM = 32 * SMALL_DIRECTORY;
 
@@ -36,8 +36,9 @@ export const findName = (fs: FsState, dvp: Vnode, name: ByteName): NameEntry | u
  */
 export const completeNames = (fs: FsState, dvp: Vnode): boolean => {
   const { names } = fs.vnodes;
+  if (dvp.size > SMALL_DIRECTORY) return false;
   if (dvp.namesComplete) return true;
-  if (dvp.size > SMALL_DIRECTORY || !dvp.inStore || names.max < NAMES_ROOM) return false;
+  if (!dvp.inStore || names.max < NAMES_ROOM) return false;
   // What was removed and isn't committed yet is still stored.
   const rows = fs.reader.readDirectory(dvp.ino, 2 * SMALL_DIRECTORY);
   if (rows === undefined) return false;

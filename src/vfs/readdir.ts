@@ -9,7 +9,7 @@ import { isFsError } from '../base/errno.js';
 import type { DirentRecord } from '../store/types.js';
 import type { Vnode } from '../vnode/vnode.js';
 import type { DirentPlusSink, DirentSink } from './api.js';
-import { completeNames, SMALL_DIRECTORY } from './namei.js';
+import { completeNames } from './namei.js';
 import { withVnode, type FsState } from './state.js';
 
 const DOT = byteName('.');
@@ -21,7 +21,7 @@ const AHEAD = 64;
 
 /** Entries of `dvp` with cookie > `after` in cookie order, as they are now. */
 function* entriesAfter(fs: FsState, dvp: Vnode, after: number): Generator<DirentRecord> {
-  if (dvp.size <= SMALL_DIRECTORY && completeNames(fs, dvp)) {
+  if (completeNames(fs, dvp)) {
     yield* cachedAfter(dvp, after);
     return;
   }

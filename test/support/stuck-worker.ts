@@ -8,8 +8,9 @@ const STUCK_MS = 20_000;
 const CALL_MS = 2_000;
 
 const spinForLong = (): void => {
-  const end = performance.now() + STUCK_MS;
-  while (performance.now() < end);
+  // Unlike performance.now this is no JavaScript of Node's own: the innermost frame is always this function.
+  const end = Date.now() + STUCK_MS;
+  while (Date.now() < end);
 };
 const blockForLong = (): void => {
   syscalls().poll(0, 0, CALL_MS);

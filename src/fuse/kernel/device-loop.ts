@@ -26,7 +26,10 @@ export interface DeviceLoopOptions {
    * out for it for up to EXPECTED_LOOK_MS, since meanwhile nobody else wants this core.
    */
   expectsWake?: () => boolean;
-  /** Called again and again while nothing has come for LULL_MS, for some milliseconds at most; false: it is done. */
+  /**
+   * Called again and again while there are sessions and nothing has come for LULL_MS, for some milliseconds at most;
+   * false: it is done.
+   */
   spareWork?: () => boolean;
 }
 
@@ -142,7 +145,8 @@ export class DeviceLoop {
     const untilMs = this.#nextDeadlineMs() - startMs;
     const timeout = untilMs >= SLEEP_MAX_MS ? -1 : Math.max(0, Math.ceil(untilMs));
     this.sleeps++;
-    const ready = this.#spareWork === undefined ? this.#poll(timeout) : this.#workOrPoll(timeout, startMs);
+    const mayWork = this.#spareWork !== undefined && this.#sessions.length > 0;
+    const ready = mayWork ? this.#workOrPoll(timeout, startMs) : this.#poll(timeout);
     this.#spin.slept(performance.now() - startMs, ready > 0 && this.#pollfds[1] >>> 16 === 0);
   }
 

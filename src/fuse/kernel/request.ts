@@ -63,7 +63,7 @@ export class Request implements Caller {
   }
   /** As a double: exact, since the kernel counts up from 0. */
   get unique(): number {
-    return this.words[H.unique + 1] * TWO_32 + this.words[H.unique];
+    return u64Of(this.uniqueLow, this.uniqueHigh);
   }
   get bodyBytes(): number {
     return this.length - HEADER_BYTES;

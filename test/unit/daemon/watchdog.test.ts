@@ -78,8 +78,7 @@ void t.test('the stack of a thread that loops', async (ct) => {
   const task = await stuck(ct, 'spin');
   await stuck(ct, 'idle');
   const stack = await javaScriptStack('stuck-spin', 10_000);
-  // Perhaps inside performance.now, which is JavaScript of Node's own.
-  ct.match(stack.join('\n'), /^spinForLong test\/support\/stuck-worker\.js:\d+$/m);
+  ct.match(stack[0], /^spinForLong test\/support\/stuck-worker\.js:\d+$/);
   ct.match(kernelState(task), /^state R/);
   ct.strictSame(await javaScriptStack('no-such-thread', 300), []);
 });

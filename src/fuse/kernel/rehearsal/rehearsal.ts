@@ -9,11 +9,12 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { socketPair } from '../../../base/descriptors.js';
+import { isRunning } from '../../../base/processes.js';
 import { SystemClock } from '../../../base/system-clock.js';
 import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, syscalls } from '../../../base/syscalls.js';
 import { PAGE_BYTES } from '../../../store/types.js';
-import { Core } from '../../../vfs/core.js';
 import type { SyncerPort } from '../../../syncer/txg-options.js';
+import { Core } from '../../../vfs/core.js';
 import { Shared } from '../../../vfs/shared.js';
 import { kernelCapabilities } from '../capabilities.js';
 import { KernelSession } from '../session.js';
@@ -30,14 +31,6 @@ const WORK_MAX_MS = 1200;
 const SNAPSHOT_MS = 20;
 
 const PREFIX = 'rehearsal-';
-
-const isRunning = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
-};
 
 /** Of daemons that were killed at the wrong moment. */
 const removeLeftOver = (parent: string): void => {

@@ -4,6 +4,7 @@ import { createStore } from '../../../store/mkfs.js';
 import { TxgEncoder } from '../../../store/txg-log.js';
 import { blankInode, type InodeRecord, PAGE_BYTES } from '../../../store/types.js';
 import { StoreWriter } from '../../../store/writer.js';
+import { S_IFDIR, S_IFREG } from '../../../vnode/vnode.js';
 
 export interface ScratchDirectory {
   readonly name: string;
@@ -12,14 +13,13 @@ export interface ScratchDirectory {
   readonly files: readonly string[];
 }
 
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const SMALL_BYTES = 300;
-const LARGE_BYTES = 20_000;
+/** Of its files, and of those that the script makes: one that is kept inline, and one with a chunk. */
+export const SMALL_BYTES = 300;
+export const LARGE_BYTES = 20_000;
 /** Few: memory that is touched for the first time costs time. */
 const LARGE_EVERY = 8;
-const SEC = 1_700_000_000;
-const NSEC = 1;
+/** When all was made. */
+export const SEC = 1_700_000_000;
 
 const layOut = (): ScratchDirectory[] => {
   let ino = ROOT_INO + 1;
@@ -37,8 +37,9 @@ const inode = (values: Partial<InodeRecord>): InodeRecord => ({
   ...blankInode(),
   // So that relatime finds nothing to do: reading would dirty every inode.
   atimeSec: Math.floor(Date.now() / 1000),
-  ...{ mtimeSec: SEC, ctimeSec: SEC, btimeSec: SEC },
-  ...{ atimeNsec: NSEC, mtimeNsec: NSEC, ctimeNsec: NSEC, btimeNsec: NSEC },
+  mtimeSec: SEC,
+  ctimeSec: SEC,
+  btimeSec: SEC,
   ...values,
 });
 

@@ -1,5 +1,6 @@
 /** What a rehearsal asks for: what programs do most. */
 import { ROOT_INO } from '../../../base/ids.js';
+import { S_IFREG } from '../../../vnode/vnode.js';
 import { Fattr, Opcode, PROTOCOL_MAJOR, PROTOCOL_MINOR, WRITE_CACHE } from '../protocol.js';
 import {
   createIn,
@@ -17,8 +18,7 @@ import {
   setattrIn,
   writeIn,
 } from '../structs.js';
-import type { ScratchDirectory } from './scratch-store.js';
-import { scratchDirectories } from './scratch-store.js';
+import { LARGE_BYTES, type ScratchDirectory, scratchDirectories, SEC, SMALL_BYTES } from './scratch-store.js';
 import type { ScriptedKernel } from './scripted-kernel.js';
 
 const ACTS = 12;
@@ -27,13 +27,9 @@ const READ_BYTES = 32 * 1024;
 /** Files made in an act, and the lookups of each: CREATE, one of its new name, one by a listing. */
 const MADE_FILES = 30;
 const MADE_LOOKUPS = 3;
-const SMALL_BYTES = 300;
-const LARGE_BYTES = 20_000;
 /** Few enough for one group. */
 const LARGE_EVERY = 5;
 const O_WRONLY = 1;
-const S_IFREG = 0o100000;
-const SEC = 1_700_000_000;
 /** Requests between two yields, about. */
 const STRIDE = 8;
 

@@ -27,7 +27,6 @@ export class ScriptedKernel {
   readonly #session: KernelSession;
   readonly #sys: Syscalls = syscalls();
   readonly #request = new Uint8Array(REQUEST_BYTES);
-  readonly #requestWords = new Uint32Array(this.#request.buffer);
   readonly #requestAddress = addressOf(this.#request);
   readonly #header: Int32Array;
   readonly #answerAddress: number;
@@ -80,12 +79,7 @@ export class ScriptedKernel {
   }
 
   #send(opcode: number, nodeid: number, bytes: number): number {
-    const words = this.#requestWords;
-    words.fill(0, 0, inHeader.size >> 2);
-    words[inHeader.word.len] = bytes;
-    words[inHeader.word.opcode] = opcode;
-    words[inHeader.word.unique] = 2 * ++this.requests;
-    words[inHeader.word.nodeid] = nodeid;
+    inHeader.encode(this.#request, 0, { len: bytes, opcode, unique: 2 * ++this.requests, nodeid });
     this.#sys.write(this.#fd, this.#requestAddress, bytes);
     this.#session.handleOne();
     return this.takeAnswer();
