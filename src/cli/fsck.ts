@@ -58,10 +58,12 @@ const check = async (context: CliContext, path: string, options: FsckOptions): P
 };
 
 const printReport = (context: CliContext, options: JsonOption, store: string, report: FsckReport): void => {
-  const { problems, counts } = report;
+  const { problems, counts, waiting } = report;
   const clean = problems.length === 0;
   const lines = clean ? [cleanLine(store, counts)] : problemLines(problems);
-  printResult(context, options, { store, clean, problems, counts }, lines);
+  if (waiting > 0)
+    lines.push(`${store}-intent has ${waiting} later groups of changes, confirmed by fsync: a mount brings them in`);
+  printResult(context, options, { store, clean, problems, counts, waiting }, lines);
 };
 
 const cleanLine = (store: string, counts: FsckReport['counts']): string =>

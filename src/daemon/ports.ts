@@ -29,6 +29,8 @@ export interface FsckReport {
   problems: Problem[];
   /** What was looked at: inodes, dirents, chunks, bytes, … */
   counts: Record<string, number>;
+  /** Groups that a crash left in the intent log: the next mount brings them in. */
+  waiting: number;
 }
 
 /** `fraction` of the step is done, 0 to 1. */
@@ -60,6 +62,8 @@ export interface StoreClaim {
   superblock: Superblock;
   /** True if the store was missing and has been made. */
   created: boolean;
+  /** Groups that an intent log brought in which a crash had left; or why it could not be used. */
+  replayed: number | string;
   /** `closed`: no thread of the daemon has the store open any more. */
   release(closed: boolean): void;
 }

@@ -58,6 +58,8 @@ export interface MountSurroundings<S extends ServedSession> {
   capabilities: TransportCapabilities;
   /** How long reads of the store may share a snapshot: only where {@link ServedMount.idle} is called. */
   snapshotMs?: number;
+  /** Whether barriers may go by the intent log: see {@link CoreOptions}. */
+  intentLog?: boolean;
   /** Sends notifications to the kernel; wanted where `capabilities.prune`. */
   notify?: ConstructorParameters<typeof Pruner>[0];
   newSession: (core: Core, events: SessionEvents) => S;
@@ -83,7 +85,7 @@ export class ServedMount<S extends ServedSession> {
 
   /** Errors: StoreError, FsError if the store can't be used; then nothing is left. */
   constructor(id: number, config: MountConfig, surroundings: MountSurroundings<S>) {
-    const { shared, syncer, say, capabilities, notify, newSession, closeDevice, snapshotMs } = surroundings;
+    const { shared, syncer, say, capabilities, notify, newSession, closeDevice } = surroundings;
     this.id = id;
     this.#syncer = syncer;
     this.#closeDevice = closeDevice;
@@ -105,7 +107,8 @@ export class ServedMount<S extends ServedSession> {
       noatime: config.noatime,
       hostFreeBytes: hostFree(config.store),
       onReclaim: (vp) => this.#pruner?.add(vp),
-      snapshotMs,
+      snapshotMs: surroundings.snapshotMs,
+      intentLog: surroundings.intentLog,
     });
     this.session = newSession(this.#core, {
       log: (level, message, fields) => this.#log(level, message, fields),
@@ -213,6 +216,10 @@ export class ServedMount<S extends ServedSession> {
     if (reply.kind === 'closed') {
       this.#drop();
       this.#finished(reply.errno, reply.reason, true);
+      return;
+    }
+    if (reply.kind === 'intent-ready') {
+      this.#core.txgs.onIntentReady();
       return;
     }
     if (reply.kind === 'log') {

@@ -105,11 +105,17 @@ export class MountService {
     return this.#state;
   }
 
+  #sayReplayed(replayed: number | string): void {
+    if (typeof replayed === 'string') this.#log.write('warn', 'the intent log is not used', { reason: replayed });
+    else if (replayed > 0) this.#log.write('info', 'brought in what fsync had confirmed', { groups: replayed });
+  }
+
   /** Resolves when the mount answers. Rejects with a Failure, everything undone. */
   async start(): Promise<Started> {
     const { store, mountpoint, flags } = this.#settings;
     try {
       this.#claim = this.#ports.store.claim(store, flags.readOnly);
+      this.#sayReplayed(this.#claim.replayed);
       const source = flags.fsname ?? store;
       const { deviceFd } = this.#ports.mounter.mount({ mountpoint, source, flags });
       if (deviceFd >= 0) this.#device = mountAt(this.#host.mounts(), mountpoint)?.device;

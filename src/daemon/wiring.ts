@@ -11,6 +11,7 @@ import { kernelProblem, mountKernel, remountKernel } from '../fuse/kernel/mount.
 import { Errno, errnoName } from '../base/errno.js';
 import { setReadAhead } from '../fuse/kernel/read-ahead.js';
 import { checkStore, type FsckOptions, type FsckReport as StoreReport } from '../store/fsck.js';
+import { pendingIntents, replayIntentLog } from '../store/intent-replay.js';
 import { lockStore } from '../store/lock.js';
 import { createStore } from '../store/mkfs.js';
 import { openStore } from '../store/open.js';
@@ -69,10 +70,21 @@ const create = (path: string, { label, sizeLimitBytes, inodeLimit, force }: NewS
 
 const FINDINGS_MAX = 1000;
 
-const reportOf = ({ findings, omitted, inodes, dirents, chunks }: StoreReport): FsckReport => {
+const reportOf = (report: StoreReport): FsckReport => {
+  const { path, findings, omitted, inodes, dirents, chunks } = report;
   const problems = findings.map(({ rule, message, ino }) => ({ kind: rule, message: withIno(message, ino) }));
   if (omitted > 0) problems.push({ kind: 'omitted', message: `${omitted} more like these` });
-  return { problems, counts: { inodes, dirents, chunks } };
+  return { problems, counts: { inodes, dirents, chunks }, waiting: waitingGroups(path) };
+};
+
+/** Of a store that can't be read the problems say so. */
+const waitingGroups = (path: string): number => {
+  try {
+    return pendingIntents(path);
+  } catch (error) {
+    if (error instanceof StoreError) return 0;
+    throw error;
+  }
 };
 
 const withIno = (message: string, ino: number): string => (ino === 0 ? message : `inode ${ino}: ${message}`);
@@ -108,6 +120,16 @@ const openRepair = (path: string, onProgress?: OnFsckProgress): RepairSession =>
   };
 };
 
+/** Of a damaged store what can be read is shown, though not what an intent log would add to it, which stays. */
+const recover = (path: string, readOnly: boolean): StoreClaim['replayed'] => {
+  try {
+    return replayIntentLog(path).groups;
+  } catch (error) {
+    if (!readOnly || !(error instanceof StoreError)) throw error;
+    return error.message;
+  }
+};
+
 /**
  * The lock is the main thread's, for as long as the process lives: the syncer opens its writer under it. Opening here
  * once, before anything is mounted, lets a bad store be refused in time; it also recovers the write-ahead log of a
@@ -120,11 +142,12 @@ const claim = (path: string, readOnly: boolean): StoreClaim => {
   if (created) createStore(path, owner());
   const lock = lockStore(path);
   try {
+    const replayed = recover(path, readOnly);
     const db = openStore(path, { mode: readOnly ? 'read' : 'write', cacheKiB: 1024 });
     try {
       const release = (closed: boolean): void => (closed ? lock.close() : lock.release());
       const superblock = readOnly ? superblockOrStandIn(db, path) : readSuperblock(db, path);
-      return { superblock, created, release };
+      return { superblock, created, replayed, release };
     } finally {
       db.close();
     }

@@ -104,7 +104,7 @@ function lockExisting(path: string, force: boolean): Disposable {
 
 /** SQLite would replay a log left by an earlier file of this name into the new store. */
 function removeStaleLogs(path: string, force: boolean): void {
-  for (const suffix of ['-wal', '-shm', '-journal']) {
+  for (const suffix of ['-wal', '-shm', '-journal', '-intent']) {
     const log = path + suffix;
     if (!existsSync(log)) continue;
     if (!force) {

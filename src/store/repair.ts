@@ -17,11 +17,14 @@ import {
   existsSync,
   fsyncSync,
   openSync,
+  renameSync,
   statSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { Collector, type FsckFinding, type FsckProgress, type Level } from './fsck-findings.js';
 import { examine, FSCK_CACHE_KIB, type Examination, type FsckReport } from './fsck.js';
+import { intentLogPath } from './intent-log.js';
+import { replayIntentLog } from './intent-replay.js';
 import { lockStore, type StoreLock } from './lock.js';
 import { Mender } from './mender.js';
 import { openStore } from './open.js';
@@ -78,7 +81,7 @@ export class Repair {
   /** Copies the store to `file`, durably, with mode 0600. Errors: StoreError; an existing file is never replaced. */
   backup(file: string): void {
     try {
-      for (const suffix of ['', '-wal']) {
+      for (const suffix of ['', '-wal', '-intent']) {
         const from = this.#path + suffix;
         if (!existsSync(from) || (suffix !== '' && statSync(from).size === 0)) continue;
         copyFileSync(from, file + suffix, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
@@ -93,10 +96,11 @@ export class Repair {
 
   /** Requires {@link check}. Errors: StoreError if nothing can be done; the store is then as it was, or better. */
   repair(): RepairReport {
-    const before = this.#checked ?? this.#examine(new Collector(this.#findingsMax), true);
+    let before = this.#checked ?? this.#examine(new Collector(this.#findingsMax), true);
     let after = before;
     let rounds = 0;
     if (!before.report.clean) {
+      if (this.#bringIn()) before = this.#examine(new Collector(this.#findingsMax), true);
       if (!before.sqliteSound || !before.schemaSound) this.#mendStructure(before);
       while (rounds < ROUNDS_MAX && this.#round()) rounds++;
       after = this.#examine(new Collector(this.#findingsMax), true);
@@ -114,6 +118,24 @@ export class Repair {
   /** Releases the lock. Idempotent. */
   close(): void {
     this.#lock.release();
+  }
+
+  /**
+   * What an intent log has, first; true: it had something. One that can't be used is put aside: what it has wouldn't fit a
+   * store that has been repaired.
+   */
+  #bringIn(): boolean {
+    try {
+      return replayIntentLog(this.#path).groups > 0;
+    } catch (error) {
+      const log = intentLogPath(this.#path);
+      const aside = `${log}-${Date.now()}`;
+      renameSync(log, aside);
+      const why = error instanceof Error ? error.message : String(error);
+      const message = `what fsync had confirmed last can't be brought in: ${why}`;
+      this.#note({ rule: 'intent', ino: 0, message }, `moved ${log} to ${aside}`);
+      return false;
+    }
   }
 
   #examine(collector: Collector, structure: boolean): Examination {

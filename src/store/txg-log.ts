@@ -4,7 +4,7 @@
  *
  * A record starts on an 8-byte boundary: a u32 of operation code (low byte) and record length in 8-byte slots, a u32
  * length (of the name, the value or the page list), the numbers as float64, then the bytes, padded to 8. Native byte
- * order: a log never leaves the process that wrote it.
+ * order. A log leaves the process that wrote it only in an intent log, whose version must change with this encoding.
  * INVARIANT: a log holds whole records only; `logBytes` is a multiple of 8.
  */
 import { assert, InvariantError } from '../base/assert.js';
@@ -68,6 +68,26 @@ export class TxgEncoder implements TxgOps {
   /** Operations appended since the last {@link take}. */
   get records(): number {
     return this.#records;
+  }
+
+  /** The log as it is now, until the next operation. */
+  peek(): EncodedTxg {
+    return { log: this.#f64.buffer as ArrayBuffer, logBytes: this.#at * 8 };
+  }
+
+  /** Forgets what was appended. */
+  clear(): void {
+    this.#at = 0;
+    this.#records = 0;
+  }
+
+  /** Appends the operations that `other` has from byte `from` on. */
+  copyFrom(other: Pick<TxgEncoder, 'peek'>, from: number): void {
+    const { log, logBytes } = other.peek();
+    const slots = (logBytes - from) / 8;
+    if (this.#at + slots > this.#slots) this.#grow(this.#at + slots);
+    this.#f64.set(new Float64Array(log, from, slots), this.#at);
+    this.#at += slots;
   }
 
   /** Hands the log over (it may be transferred) and starts an empty one, sized by what the last group needed. */
@@ -277,6 +297,21 @@ export function decodeTxg(log: ArrayBuffer, logBytes: number, sink: TxgOps): voi
     if ((head & 0xff) === Op.putInode) decodeInode(f, u, at, scratch.inode, sink);
     else decodeOther(head & 0xff, f, u, bytes, at, scratch, sink);
     at = next;
+  }
+}
+
+/** Has every list of pages name, instead of frames of a pool, the pages' places in the log: 0 is the first of the first list. */
+export function renumberFrames(log: ArrayBuffer, logBytes: number): void {
+  assert(logBytes % 8 === 0 && logBytes <= log.byteLength, 'renumberFrames: bad log length');
+  const u = new Uint32Array(log, 0, logBytes / 4);
+  let place = 0;
+  for (let at = 0; at < logBytes / 8; ) {
+    const head = u[at * 2];
+    assert(head >>> 8 > 0, 'renumberFrames: an empty record');
+    if ((head & 0xff) === Op.writePages) {
+      for (let i = 0; i < u[at * 2 + 1]; i++) u[(at + 4 + i) * 2 + 1] = place++;
+    }
+    at += head >>> 8;
   }
 }
 

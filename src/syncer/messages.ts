@@ -62,9 +62,13 @@ export interface LogReply {
   /** Why nothing new should be taken for now: the log is at its bound, and somebody outside keeps it from being folded in. Or ''. */
   held: string;
 }
+/** The file of the intent log has been made: see intents.ts. */
+export interface IntentReply {
+  kind: 'intent-ready';
+}
 export interface ClosedReply {
   kind: 'closed';
   errno: number;
   reason: string;
 }
-export type SyncerReply = CommitReply | LogReply | ClosedReply;
+export type SyncerReply = CommitReply | LogReply | IntentReply | ClosedReply;

@@ -11,6 +11,7 @@ import type { Vnode } from '../vnode/vnode.js';
 
 export class SealedGroup {
   readonly txg: number;
+  /** Its commit is synced. */
   readonly barrier: boolean;
   readonly vnodes: Vnode[];
   readonly names: NameEntry[];

@@ -42,6 +42,7 @@ const commit = (syncer: Syncer, request: CommitRequest, retryMs: number): void =
   }
   lookOutWanted = request.barrier;
   tell(syncer.settle());
+  if (syncer.prepareIntents()) reply({ kind: 'intent-ready' });
   idleSoon(syncer, syncer.limits.idleMs);
 };
 

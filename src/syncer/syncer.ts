@@ -10,6 +10,9 @@
  * reader has gone. What it has taken before is committed all the same, so that barriers and an unmount end.
  */
 import { FsError } from '../base/errno.js';
+import { endianness } from 'node:os';
+import { onMacos } from '../base/macos/system.js';
+import { prepareIntentLog, removeIntentLog } from '../store/intent-log.js';
 import { StoreWriter } from '../store/writer.js';
 import { walReaders } from '../store/wal-readers.js';
 import { WalWriteback } from '../store/wal-writeback.js';
@@ -30,6 +33,9 @@ export interface SyncerLimits {
   keepFreePages: number;
   /** Nothing asked for this long counts as idle. */
   idleMs: number;
+  /** So many small barriers are worth an intent log; and how long that is. */
+  intentAfter: number;
+  intentBytes: number;
 }
 const LIMITS: SyncerLimits = {
   walSoftBytes: 16 << 20,
@@ -37,6 +43,8 @@ const LIMITS: SyncerLimits = {
   walMaxBytes: 4096 * 2 ** 20,
   keepFreePages: 128,
   idleMs: 250,
+  intentAfter: 8,
+  intentBytes: 8 << 20,
 };
 /** A group whose WAL frames are fewer than this is a small one. */
 const SMALL_GROUP_BYTES = 256 << 10;
@@ -48,6 +56,9 @@ const RELEASE_PAGES = 256;
 const RELEASE_BUSY_SHARE = 4;
 const RELEASE_BUSY_PAGES = 32;
 const LOOK_EVERY = 50;
+
+/** Its records are in the order of bytes that nearly every machine has; what fdatasync does on macOS we couldn't try. */
+const canLogIntents = endianness() === 'LE' && !onMacos;
 
 /** What {@link Syncer.settle} and {@link Syncer.idle} tell. */
 export interface LogState {
@@ -65,6 +76,10 @@ export class Syncer {
   #unfolded = 0;
   #whole = 0;
   #smallBarrier = false;
+  #smallBarriers = 0;
+  #intents: 'none' | 'made' | 'impossible' = canLogIntents ? 'none' : 'impossible';
+  /** The last group was not committed. */
+  #failed = false;
   /** Small barriers since the free pages were counted. */
   #unlooked = 0;
   #restartAtMs = 0;
@@ -90,12 +105,14 @@ export class Syncer {
       this.#writer.commit(request.txg, request.log, request.logBytes, this.#pool, request.barrier);
       const grown = this.#measure();
       this.#smallBarrier = request.barrier && grown < SMALL_GROUP_BYTES;
+      if (this.#smallBarrier) this.#smallBarriers++;
       if (!request.barrier && grown >= SMALL_GROUP_BYTES) this.#wal.start();
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
       errno = error.errno;
       reason = error.cause instanceof Error ? error.cause.message : error.message;
     }
+    this.#failed = errno !== 0;
     return {
       kind: 'committed',
       txg: request.txg,
@@ -119,6 +136,21 @@ export class Syncer {
     return this.#state();
   }
 
+  /** As {@link settle}, after it. True: the intent log has been made, and the dispatcher may use it. */
+  prepareIntents(): boolean {
+    if (this.#intents !== 'none' || this.#smallBarriers < this.limits.intentAfter) return false;
+    try {
+      prepareIntentLog(this.#store, this.limits.intentBytes);
+      this.#intents = 'made';
+      return true;
+    } catch {
+      // No room, or no right to make a file there: barriers do without.
+      this.#intents = 'impossible';
+      removeIntentLog(this.#store);
+      return false;
+    }
+  }
+
   /** To be called while nobody wants anything; `more`: call it again soon. */
   idle(): LogState & { more: boolean } {
     let more = false;
@@ -133,11 +165,15 @@ export class Syncer {
     return { ...this.#state(), more };
   }
 
-  /** Folds everything in and closes: one file is left. Returns errno (0: done) and the reason. */
+  /**
+   * Folds everything in and closes: one file is left. Returns errno (0: done) and the reason. Where not everything could
+   * be committed, the intent log stays for the next mount.
+   */
   close(): { errno: number; reason: string } {
     try {
       this.#wal.close();
       this.#writer.close();
+      if (!this.#failed) removeIntentLog(this.#store);
       return { errno: 0, reason: '' };
     } catch (error) {
       return { errno: error instanceof FsError ? error.errno : 5, reason: String(error) };

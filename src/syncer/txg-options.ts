@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.js';
 import type { EncodedTxg } from '../store/txg-log.js';
 import type { StoreCounters, TxgOps } from '../store/types.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
+import type { Intents } from './intents.js';
 import type { SyncerRequest } from './messages.js';
 import type { WriteRoom } from './write-room.js';
 
@@ -10,6 +11,8 @@ import type { WriteRoom } from './write-room.js';
 export interface TxgLog extends TxgOps {
   /** Bytes of the operations appended so far. */
   readonly logBytes: number;
+  /** The encoded operations, until the next one. */
+  peek(): EncodedTxg;
   /** Hands the encoded operations over and starts anew. */
   take(): EncodedTxg;
 }
@@ -23,6 +26,8 @@ export interface TxgOptions {
   vnodes: VnodeCache;
   log: TxgLog;
   port: SyncerPort;
+  /** Where barriers may go by the intent log; closed by whoever made it. */
+  intents?: Intents;
   /** Shared with the other mounts of the daemon. */
   room: WriteRoom;
   clock: Clock;

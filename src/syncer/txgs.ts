@@ -9,44 +9,45 @@
  * first side effect and never waits after it. So any committed state is that after some prefix of the operations.
  *
  * INVARIANT: a vnode with a dirty attribute, name or buf is on the open group's list, which holds it once.
- * INVARIANT: durable <= committed < open; committed = open - 1, or open - 2 while a group is sealed.
+ * Durable are groups by a barrier of the store's, or by the intent log: see intents.ts. That also takes what the open group
+ * has got so far.
+ *
+ * INVARIANT: stored <= committed < open; committed = open - 1, or open - 2 while a group is sealed; stored <= durable < open.
  */
 import { assert } from '../base/assert.js';
 import { Errno, FsError } from '../base/errno.js';
 import type { Clock } from '../base/clock.js';
 import type { Ino } from '../base/ids.js';
 import { WouldBlock } from '../base/wait.js';
-import { PAGE_BYTES, type StoreCounters, type TxgOps } from '../store/types.js';
-import { lengthOfMask, popcount, type Buf } from '../vnode/buf.js';
+import type { StoreCounters, TxgOps } from '../store/types.js';
+import { popcount, type Buf } from '../vnode/buf.js';
 import type { MountAudit } from '../vnode/mount.js';
 import type { NameEntry } from '../vnode/name-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
+import { type BarrierDone, BarrierWaiters } from './barrier-waiters.js';
+import { GroupEncoder } from './group-encoder.js';
+import { type GroupLimits, groupLimits, SMALL_GROUP_PAGES } from './group-limits.js';
+import { Delta } from './delta.js';
+import type { Intents } from './intents.js';
 import type { CommitReply, LogReply } from './messages.js';
 import { SealedGroup } from './sealed-group.js';
 import type { SyncerPort, TxgLog, TxgOptions } from './txg-options.js';
 import type { RoomTaker, WriteRoom } from './write-room.js';
 
-/** A log of fewer bytes is never the reason to seal a group, or to wait. */
-const LOG_BYTES_MIN = 64 << 10;
-
-/** 32 MiB: what is gathered while the syncer is busy. */
-const GROUP_PAGES = 8192;
-/** The first group of a stream is this part of one, so that the syncer begins early. */
-const FIRST_GROUP = 8;
-/** Pages of a group that is committed in well under a millisecond. */
-const SMALL_GROUP_PAGES = 64;
-
 /** As long as an unmount may take. */
 const WAIVED_MS = 60_000;
 
-type Done = (error: FsError | undefined) => void;
+/** What makes a group durable: the intent log if it can, or a commit of the store that is synced. */
+type Barrier = 'none' | 'log' | 'store';
 
 export class Txgs implements RoomTaker {
   readonly counters: StoreCounters;
   openId: number;
   committed: number;
+  /** The newest group that survives a crash, and the newest that does so without the intent log. */
   durable: number;
+  stored: number;
   /** Set while commits fail; cleared by the first that succeeds. */
   failing: { errno: number; reason: string } | undefined = undefined;
   /** Why nothing new is taken, though commits go well: see Syncer. */
@@ -63,36 +64,34 @@ export class Txgs implements RoomTaker {
   tally: { files: Set<Ino>; pages: number } | undefined = undefined;
   readonly #vnodes: VnodeCache;
   readonly #log: TxgLog;
+  readonly #encoder: GroupEncoder;
+  readonly #intents: Intents | undefined;
   readonly #port: SyncerPort;
   readonly #room: WriteRoom;
   readonly #clock: Clock;
   readonly #intervalMs: number;
-  /** Dirty frames at which a group is sealed, if the syncer has nothing to do; and at which writers wait. */
-  readonly #sealPages: number;
-  readonly #dirtyPagesMax: number;
-  /** Dirty vnodes and names at which a group is sealed, and at which operations wait. */
-  readonly #sealObjects: number;
-  readonly #dirtyObjectsMax: number;
-  /** Bytes of the log (attributes, symlink targets: what isn't in pages) at which a group is sealed, and at which operations wait. */
-  readonly #sealLogBytes: number;
-  readonly #logBytesMax: number;
+  readonly #limits: GroupLimits;
   #dirtyVnodes: Vnode[] = [];
   #dirtyNames: NameEntry[] = [];
   #rows: Buf[] = [];
   #orphans = new Map<Ino, boolean>();
   #sealed: SealedGroup | undefined = undefined;
   #openPages = 0;
-  #openBarrier = false;
+  #openBarrier: Barrier = 'none';
+  /** While the intent log has parts of the open group: what they lack. */
+  #delta: Delta | undefined = undefined;
+  /** The intent log can't take more of the open group. */
+  #cut = false;
   #sealWanted = false;
   #firstDirtyMs = 0;
   #changed = false;
-  #waiters: { txg: number; done: Done }[] = [];
-  readonly #pageScratch: number[] = [];
-  readonly #frameScratch: number[] = [];
+  readonly #waiters = new BarrierWaiters();
 
   constructor(options: TxgOptions) {
     this.#vnodes = options.vnodes;
     this.#log = options.log;
+    this.#encoder = new GroupEncoder(options.log);
+    this.#intents = options.intents;
     this.#port = options.port;
     this.#room = options.room;
     this.#room.add(this);
@@ -101,16 +100,9 @@ export class Txgs implements RoomTaker {
     this.counters = options.counters;
     this.committed = options.committed;
     this.durable = options.committed;
+    this.stored = options.committed;
     this.openId = options.committed + 1;
-    const pool = options.vnodes.bufs.pool.size;
-    const groupPages = Math.max(1, Math.min(Math.floor(pool / 8), GROUP_PAGES));
-    this.#sealPages = Math.max(Math.min(groupPages, SMALL_GROUP_PAGES), Math.floor(groupPages / FIRST_GROUP));
-    // One group being committed, the next being filled, and half a group for those that can't wait.
-    this.#dirtyPagesMax = Math.min(Math.floor(pool / 2), Math.ceil(2.5 * groupPages));
-    this.#sealLogBytes = Math.max(LOG_BYTES_MIN, groupPages * PAGE_BYTES);
-    this.#logBytesMax = 2 * this.#sealLogBytes;
-    this.#dirtyObjectsMax = Math.max(16, options.vnodes.max);
-    this.#sealObjects = Math.max(4, Math.min(Math.floor(options.vnodes.max / 4), 20_000));
+    this.#limits = groupLimits(options.vnodes.bufs.pool.size, options.vnodes.max);
   }
 
   /** For operations that log changes at once (truncate, xattrs, symlinks). The vnode must be marked by {@link dirtyAttr} too. */
@@ -124,13 +116,14 @@ export class Txgs implements RoomTaker {
 
   /** How many more objects an operation that takes many (clones, preallocated chunks) may dirty now; at least 1. */
   get objectsRoom(): number {
-    return Math.max(1, Math.floor(this.#dirtyObjectsMax / this.#room.shares) - this.dirtyObjects);
+    return Math.max(1, Math.floor(this.#limits.dirtyObjectsMax / this.#room.shares) - this.dirtyObjects);
   }
 
   /** A small group is being committed and somebody waits for it: the answer will be here soon. */
   get barrierPending(): boolean {
     const group = this.#sealed;
-    return group !== undefined && group.barrier && group.frames.length <= SMALL_GROUP_PAGES;
+    const awaited = group?.barrier === true || this.#openBarrier === 'store';
+    return group !== undefined && awaited && group.frames.length <= SMALL_GROUP_PAGES;
   }
 
   /**
@@ -146,8 +139,8 @@ export class Txgs implements RoomTaker {
     const crowded =
       (this.logHeld !== '' && this.#clock.monotonicMs() >= this.#heldWaivedUntilMs) ||
       (pages > 0 && this.#pagesCrowded(pages, shares)) ||
-      this.dirtyObjects >= this.#dirtyObjectsMax / shares ||
-      this.#log.logBytes >= this.#logBytesMax / shares ||
+      this.dirtyObjects >= this.#limits.dirtyObjectsMax / shares ||
+      this.#log.logBytes >= this.#limits.logBytesMax / shares ||
       !this.#vnodes.bufs.reserve(pages);
     if (!crowded) return;
     this.#room.press();
@@ -158,10 +151,10 @@ export class Txgs implements RoomTaker {
 
   #pagesCrowded(pages: number, shares: number): boolean {
     const { dirtyPages } = this.#vnodes.bufs;
-    if (dirtyPages === 0 || dirtyPages + pages <= this.#dirtyPagesMax) return false;
+    if (dirtyPages === 0 || dirtyPages + pages <= this.#limits.dirtyPagesMax) return false;
     if (shares === 1) return true;
     const own = this.#openPages + (this.#sealed?.frames.length ?? 0);
-    return own + pages > this.#dirtyPagesMax / shares && own > 0;
+    return own + pages > this.#limits.dirtyPagesMax / shares && own > 0;
   }
 
   /** Somebody waits for room: what is open is sealed as soon as the sealed group is committed. */
@@ -180,6 +173,7 @@ export class Txgs implements RoomTaker {
   /** Anything of `vp` (or a name leading to it) changes in the open group. */
   enlist(vp: Vnode): void {
     vp.dirtyTxg = this.openId;
+    this.#delta?.vnodes.add(vp);
     if (vp.onDirtyList) return;
     vp.onDirtyList = true;
     this.#vnodes.vhold(vp);
@@ -199,6 +193,7 @@ export class Txgs implements RoomTaker {
       this.#vnodes.bufs.markBusy(buf);
     }
     buf.dirty |= mask;
+    this.#delta?.dirtyPages(buf, mask);
     this.#vnodes.bufs.dirtyPages += newlyDirty;
     this.#openPages += newlyDirty;
     this.enlist(buf.vp);
@@ -236,8 +231,17 @@ export class Txgs implements RoomTaker {
     throw new WouldBlock(this.#room.made);
   }
 
+  /**
+   * Pages of a file are about to go (truncated, or a hole). What the intent log has heard of in this group, and the store
+   * never will, makes the two disagree about what is charged: the next barrier is the store's.
+   */
+  cutting(): void {
+    if (this.#delta !== undefined) this.#cut = true;
+  }
+
   /** `entry` was set (or made negative); its directory must be marked by {@link dirtyAttr} too. */
   dirtyName(entry: NameEntry): void {
+    this.#delta?.names.add(entry);
     if (entry.dirtyTxg === this.openId) return;
     if (entry.dirtyTxg === 0) {
       this.#vnodes.names.pin(entry);
@@ -251,18 +255,21 @@ export class Txgs implements RoomTaker {
   /** The inode joins or leaves the stored list of orphans. */
   setOrphan(ino: Ino, orphan: boolean): void {
     this.#orphans.set(ino, orphan);
+    this.#delta?.orphans.set(ino, orphan);
     this.#touchOpen();
   }
 
   /** The inode is being removed: with its row goes its orphan mark. */
   clearOrphan(ino: Ino): void {
     this.#orphans.delete(ino);
+    this.#delta?.orphans.delete(ino);
   }
 
   /** Seals if it is time to. To be called after each request, at the deadline, and after each reply. */
   poll(): void {
+    if (this.#openBarrier === 'log') this.#openBarrier = this.#takeIntents() ? 'none' : 'store';
     if (this.#sealed !== undefined) return;
-    if (this.#openBarrier) {
+    if (this.#openBarrier === 'store') {
       this.#seal();
       return;
     }
@@ -271,80 +278,69 @@ export class Txgs implements RoomTaker {
 
   /** When {@link poll} should be called next, in the clock's monotonic milliseconds; Infinity if never. */
   get deadlineMs(): number {
-    if (this.#sealed !== undefined || !this.#changed) return Infinity;
+    if (this.#openBarrier === 'log') return 0;
+    if (this.#sealed !== undefined) return Infinity;
+    if (this.#openBarrier === 'store') return 0;
+    if (!this.#changed) return Infinity;
     const full =
-      this.#openPages >= this.#sealPages ||
-      this.dirtyObjects >= this.#sealObjects ||
-      this.#log.logBytes >= this.#sealLogBytes;
+      this.#openPages >= this.#limits.sealPages ||
+      this.dirtyObjects >= this.#limits.sealObjects ||
+      this.#log.logBytes >= this.#limits.sealLogBytes;
     if (this.#sealWanted || full) return 0;
     return this.#firstDirtyMs + this.#intervalMs;
   }
 
   #seal(): void {
-    const group = new SealedGroup(
-      this.openId,
-      this.#openBarrier,
-      this.#dirtyVnodes,
-      this.#dirtyNames,
-      this.#rows,
-    );
-    for (const entry of group.names) this.#logName(entry);
-    for (const vp of group.vnodes) this.#logVnode(vp, group);
-    for (const [ino, orphan] of this.#orphans) {
-      if (orphan) this.#log.addOrphan(ino);
-      else this.#log.removeOrphan(ino);
-    }
-    this.#log.setCounters(this.counters);
+    const barrier = this.#openBarrier === 'store';
+    // After a barrier of the store's the intent log begins anew.
+    const missed = barrier || this.#cut || this.#rows.length > 0;
+    this.#intents?.seal(this.openId, missed ? undefined : this.#delta, this.#log, this.counters);
+    this.#delta = undefined;
+    this.#cut = false;
+    const { openId } = this;
+    const group = new SealedGroup(openId, barrier, this.#dirtyVnodes, this.#dirtyNames, this.#rows);
+    this.#encoder.encode(group, this.#orphans, this.counters);
     this.#dirtyVnodes = [];
     this.#dirtyNames = [];
     this.#rows = [];
     this.#orphans.clear();
     this.#openPages = 0;
-    this.#openBarrier = false;
+    this.#openBarrier = 'none';
     this.#sealWanted = false;
     this.#changed = false;
     this.#sealed = group;
     this.openId++;
     const { log, logBytes } = this.#log.take();
-    this.#port.send({ kind: 'commit', txg: group.txg, log, logBytes, barrier: group.barrier });
+    this.#port.send({ kind: 'commit', txg: group.txg, log, logBytes, barrier });
   }
 
-  #logName(entry: NameEntry): void {
-    if (entry.ino !== 0) this.#log.putDirent(entry.dvp.ino, entry.name, entry.ino, entry.type, entry.cookie);
-    else if (entry.inStore) this.#log.deleteDirent(entry.dvp.ino, entry.name);
-    entry.inStore = entry.ino !== 0;
-  }
-
-  #logVnode(vp: Vnode, group: SealedGroup): void {
-    vp.onDirtyList = false;
-    if (vp.removed) {
-      assert(vp.bufs === undefined || vp.bufs.size === 0, 'removed vnode with bufs');
-      if (vp.inStore || vp.logged) this.#log.deleteInode(vp.ino);
-      vp.inStore = false;
-      vp.logged = false;
-      vp.attrDirty = false;
-      return;
+  /** A barrier by the intent log. False: it must be the store's. */
+  #takeIntents(): boolean {
+    if (this.#intents === undefined || this.#cut || this.#rows.length > 0) return false;
+    const delta = this.#delta ?? this.#all();
+    const { openId, stored, counters } = this;
+    const heardOfAll = this.#delta?.isEmpty === true && this.#intents.hasAll(this.#log);
+    if (!heardOfAll && !this.#intents.take(openId, stored, delta, this.#log, counters)) {
+      this.#cut = true;
+      return false;
     }
-    if (vp.attrDirty) {
-      this.#log.putInode(vp);
-      vp.attrDirty = false;
-      vp.inStore = true;
-    }
-    vp.logged = false;
-    const bufs = vp.dirtyBufs;
-    vp.dirtyBufs = undefined;
-    if (bufs) for (const buf of bufs) if (!buf.dead && buf.dirty !== 0) this.#logBuf(buf, group);
-    vp.cutSealed = vp.cutOpen;
-    vp.cutOpen = Infinity;
-    vp.dropsSealed = vp.dropsOpen;
-    vp.dropsOpen = undefined;
+    delta.clear();
+    this.#delta = delta;
+    this.durable = openId - 1;
+    this.#waiters.reached({ durable: openId, stored });
+    return true;
   }
 
-  #logBuf(buf: Buf, group: SealedGroup): void {
-    assert(buf.sealed === 0, 'sealing a buf that is sealed');
-    buf.rowExtent = Math.max(buf.rowExtent, lengthOfMask(buf.dirty));
-    const count = group.takeBuf(buf, this.#pageScratch, this.#frameScratch);
-    this.#log.writePages(buf.vp.ino, buf.index, buf.vp.size, this.#pageScratch, this.#frameScratch, count);
+  /** Everything in the open group. */
+  #all(): Delta {
+    const delta = new Delta();
+    for (const entry of this.#dirtyNames) delta.names.add(entry);
+    for (const vp of this.#dirtyVnodes) {
+      delta.vnodes.add(vp);
+      for (const buf of vp.dirtyBufs ?? []) delta.dirtyPages(buf, buf.dirty);
+    }
+    for (const [ino, orphan] of this.#orphans) delta.orphans.set(ino, orphan);
+    return delta;
   }
 
   /** The syncer's answer to a sealed group. A failed one stays sealed: the syncer tries again. */
@@ -356,20 +352,20 @@ export class Txgs implements RoomTaker {
       // Another vain attempt at the same group is no new error: who has heard of it is not told again.
       if (this.failing === undefined) this.errSeq++;
       this.failing = { errno: reply.errno, reason: reply.reason };
-      this.#finishWaiters(Infinity, new FsError(reply.errno, 'commit'));
+      this.#waiters.failed(new FsError(reply.errno, 'commit'));
     } else {
       this.failing = undefined;
       this.commits++;
       this.commitMs = reply.commitMs;
       this.committed = group.txg;
-      if (group.barrier) this.durable = group.txg;
+      if (group.barrier) this.durable = this.stored = group.txg;
       this.#sealed = undefined;
       if (this.tally !== undefined) {
         for (const { vp } of group.bufs) this.tally.files.add(vp.ino);
         this.tally.pages += group.frames.length;
       }
       group.settle(this.#vnodes);
-      this.#finishWaiters(this.durable, undefined);
+      this.#waiters.reached(this);
     }
     this.poll();
     this.#room.wake(this.#clock.monotonicMs());
@@ -388,16 +384,12 @@ export class Txgs implements RoomTaker {
     this.#room.wake(this.#clock.monotonicMs());
   }
 
-  #finishWaiters(upTo: number, error: FsError | undefined): void {
-    const ready = this.#waiters.filter((waiter) => waiter.txg <= upTo);
-    if (ready.length === 0) return;
-    this.#waiters = this.#waiters.filter((waiter) => waiter.txg > upTo);
-    for (const waiter of ready) waiter.done(error);
-  }
-
-  /** Calls `done` once group `txg` and all before it are durable, or with the error if a commit fails meanwhile. */
-  barrier(txg: number, done: Done): void {
-    if (txg <= this.durable) {
+  /**
+   * Calls `done` once group `txg` and all before it are durable, or with the error if a commit fails meanwhile.
+   * `inStore`: durable without the intent log, so that whoever reads the store sees them.
+   */
+  barrier(txg: number, done: BarrierDone, inStore = false): void {
+    if (txg <= (inStore ? this.stored : this.durable)) {
       done(undefined);
       return;
     }
@@ -405,11 +397,22 @@ export class Txgs implements RoomTaker {
       done(new FsError(this.failing.errno, 'sync'));
       return;
     }
-    this.#waiters.push({ txg, done });
+    this.#waiters.add(txg, inStore, done);
     // A group that was handed over without a barrier (or is committed, but not synced) becomes durable with the next barrier.
-    if (this.#sealed === undefined || !this.#sealed.barrier || txg > this.#sealed.txg)
-      this.#openBarrier = true;
-    this.poll();
+    if (this.#sealed?.barrier === true && txg <= this.#sealed.txg) return;
+    const byLog = !inStore && this.#openBarrier !== 'store' && this.#mayTakeIntents();
+    this.#openBarrier = byLog ? 'log' : 'store';
+    // By the log it is taken at the next deadline, which is now: when all requests that are there have been served.
+    if (!byLog) this.poll();
+  }
+
+  #mayTakeIntents(): boolean {
+    return !this.#cut && this.#rows.length === 0 && this.#intents?.mayTake(this.openId, this.stored) === true;
+  }
+
+  /** The syncer has made the file of the intent log. */
+  onIntentReady(): void {
+    this.#intents?.ready();
   }
 
   /**
@@ -419,7 +422,7 @@ export class Txgs implements RoomTaker {
   abandon(): void {
     this.#room.remove(this, this.#clock.monotonicMs());
     this.failing ??= { errno: Errno.EIO, reason: 'the mount has ended' };
-    this.#finishWaiters(Infinity, new FsError(Errno.EIO, 'the mount has ended'));
+    this.#waiters.failed(new FsError(Errno.EIO, 'the mount has ended'));
     this.#sealed?.settle(this.#vnodes);
     this.#sealed = undefined;
     for (const entry of this.#dirtyNames) {
@@ -444,9 +447,9 @@ export class Txgs implements RoomTaker {
   /** See {@link MountAudit}. */
   audit(): MountAudit {
     const group = this.#sealed;
-    const { openId, committed, durable } = this;
+    const { openId, committed, durable, stored } = this;
     const wrong: string[] = [];
-    if (durable > committed || committed !== openId - (group === undefined ? 1 : 2))
+    if (stored > committed || stored > durable || durable >= openId || committed !== openId - (group === undefined ? 1 : 2))
       wrong.push(
         `transaction groups out of order: durable ${durable}, committed ${committed}, open ${openId}`,
       );
@@ -466,12 +469,13 @@ export class Txgs implements RoomTaker {
     };
   }
 
-  /** Inodes with changes that are in no committed group, and how many pages of theirs. */
+  /** Inodes with changes that are in no group that is committed or in the intent log, and how many pages of theirs. */
   uncommitted(): Map<Ino, number> {
     const found = new Map<Ino, number>();
     const add = (ino: Ino, pages: number): void => void found.set(ino, (found.get(ino) ?? 0) + pages);
-    for (const vp of this.#sealed?.vnodes ?? []) add(vp.ino, 0);
-    this.#sealed?.bufs.forEach(({ vp }, i) => add(vp.ino, popcount(this.#sealed?.masks[i] ?? 0)));
+    const sealed = this.#sealed !== undefined && this.#sealed.txg > this.durable ? this.#sealed : undefined;
+    for (const vp of sealed?.vnodes ?? []) add(vp.ino, 0);
+    sealed?.bufs.forEach(({ vp }, i) => add(vp.ino, popcount(sealed.masks[i])));
     for (const vp of this.#dirtyVnodes) {
       add(vp.ino, 0);
       for (const { dead, dirty } of vp.dirtyBufs ?? []) if (!dead) add(vp.ino, popcount(dirty));

@@ -7,6 +7,7 @@ import { TxgEncoder } from '../store/txg-log.js';
 import { DamagedStoreReader } from '../store/damaged-reader.js';
 import { openReader, type SqliteStoreReader } from '../store/reader.js';
 import type { CommitReply } from '../syncer/messages.js';
+import { Intents } from '../syncer/intents.js';
 import { ReadAhead } from '../syncer/read-ahead.js';
 import type { SyncerPort } from '../syncer/txg-options.js';
 import { Txgs } from '../syncer/txgs.js';
@@ -22,6 +23,8 @@ export interface CoreOptions extends FsOptions {
   syncer: SyncerPort;
   /** See {@link ReaderOptions.snapshotMs}; with it {@link Core.idle} must be called. */
   snapshotMs?: number;
+  /** Barriers may go by the intent log: only where {@link Core.poll} is called as soon as no request is waiting. */
+  intentLog?: boolean;
 }
 
 export class Core {
@@ -31,6 +34,7 @@ export class Core {
   readonly orphansReaped: number;
   readonly #reader: SqliteStoreReader;
   readonly #readAhead: ReadAhead;
+  readonly #intents: Intents | undefined;
 
   /** Opens the store for reading and loads the root. Errors: StoreError, FsError; then nothing is left in `shared`. */
   constructor(shared: Shared, options: CoreOptions) {
@@ -41,17 +45,19 @@ export class Core {
       ? new DamagedStoreReader(store, { snapshotMs })
       : openReader(store, { snapshotMs });
     const { txg, ...counters } = this.#reader.counters();
+    const { chunkBytes, uuid } = this.#reader.superblock;
+    this.#intents = options.intentLog === true ? new Intents(store, uuid, shared.pool, clock) : undefined;
     this.txgs = new Txgs({
       vnodes,
       log: new TxgEncoder(),
       port: options.syncer,
+      intents: this.#intents,
       room,
       clock,
       counters,
       committed: txg,
       syncIntervalMs: options.syncIntervalMs,
     });
-    const { chunkBytes } = this.#reader.superblock;
     const readAhead = new ReadAhead(vnodes.bufs, chunkBytes, (request) => options.syncer.send(request));
     this.#readAhead = readAhead;
     this.fs = new FileSystem({ vnodes, txgs: this.txgs, reader: this.#reader, readAhead, clock, options });
@@ -99,8 +105,9 @@ export class Core {
     return this.fs.flushing ? 0 : Math.min(this.txgs.deadlineMs, this.vnlru.deadlineMs);
   }
 
-  /** Closes the reader. Nothing may be dirty any more. */
+  /** Closes the reader and the intent log. Nothing may be dirty any more. */
   close(): void {
+    this.#intents?.close();
     this.#reader.close();
   }
 

@@ -187,6 +187,7 @@ const release = (fs: FsState, vp: Vnode, pages: number): void => {
 export const truncateTo = (fs: FsState, vp: Vnode, size: number): void => {
   // Pages may be charged past the end (preallocation): any truncate to the size or below frees them.
   if (size < vp.size || (size === vp.size && vp.allocPages > Math.ceil(size / PAGE_BYTES))) {
+    fs.txgs.cutting();
     const index = Math.floor(size / fs.chunkBytes);
     const inChunk = size - index * fs.chunkBytes;
     if (size === 0) {
@@ -259,6 +260,7 @@ export const zeroRange = (fs: FsState, vp: Vnode, offset: number, end: number): 
 
 /** Chunks [from, to) become holes. */
 export const dropChunks = (fs: FsState, vp: Vnode, from: number, to: number): void => {
+  fs.txgs.cutting();
   release(fs, vp, chargedPages(fs, vp, from, to, true));
   if (!vp.inStore && !vp.logged) return;
   (vp.dropsOpen ??= []).push(from, to);

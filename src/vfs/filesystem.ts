@@ -145,7 +145,7 @@ export class FileSystem implements api.Vfs {
   }
 
   readonly #bioOps: BioOps = {
-    ioSync: (_mp, done) => this.state.txgs.barrier(this.state.txgs.latest, done),
+    ioSync: (_mp, done) => this.state.txgs.barrier(this.state.txgs.latest, done, true),
   };
 
   /** See {@link Unmount}, which does the work of these. */

@@ -38,11 +38,11 @@ for (const workload of WORKLOADS.filter(({ name }) => name.includes(values.only)
     scratch,
   }).run();
   results.push(result);
-  const { name, points, images, opened, groups, changes, violations } = result;
+  const { name, points, images, opened, replayed, groups, changes, violations } = result;
   const seconds = ((Date.now() - started) / 1000).toFixed(0);
   console.log(
     `${name}: ${changes} changes, ${groups} groups, ${points} points, ${images} images, ${opened} opened, ` +
-      `${violations.length} violations, ${seconds} s`,
+      `${replayed} with an intent log, ${violations.length} violations, ${seconds} s`,
   );
   for (const violation of violations) console.log(`  ${violation}`);
 }

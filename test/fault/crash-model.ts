@@ -129,7 +129,7 @@ export class CrashModel {
   }
 
   play(entry: LoggedEntry): void {
-    if (entry.change === 'seal' || entry.change === 'barrier') return;
+    if (entry.change === 'seal' || entry.change === 'part' || entry.change === 'barrier') return;
     this.changes++;
     this.#play(entry, entry.data);
   }

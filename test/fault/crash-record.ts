@@ -38,6 +38,8 @@ const RIG = {
   walHardBytes: 512 << 10,
   keepFreePages: 0,
   idleMs: 20,
+  intentAfter: 3,
+  intentBytes: 64 << 10,
 };
 
 class Rig {

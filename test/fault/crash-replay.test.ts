@@ -25,8 +25,8 @@ const replay = async (name: string, sabotage: Sabotage, sampleOneIn: number): Pr
 
 for (const { name } of WORKLOADS.filter((one) => fullSize || CI_WORKLOADS.includes(one.name))) {
   await t.test(`${name} (seed ${SEED})`, { timeout: 3_600_000 }, async (t) => {
-    const { points, images, groups, violations } = await replay(name, 'none', fullSize ? 1 : 40);
-    t.comment(`${points} points, ${images} images, ${groups} groups`);
+    const { points, images, groups, replayed, violations } = await replay(name, 'none', fullSize ? 1 : 40);
+    t.comment(`${points} points, ${images} images, ${groups} groups, ${replayed} images with an intent log`);
     t.ok(points > 0 && groups > 3, 'something was replayed');
     t.strictSame(violations, []);
   });

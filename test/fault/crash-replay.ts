@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Prng } from '../../src/base/prng.js';
 import { checkStore } from '../../src/store/fsck.js';
+import { replayIntentLog } from '../../src/store/intent-replay.js';
 import { openReader } from '../../src/store/reader.js';
 import { CrashDisk, type DiskImage, imageKey } from './crash-disk.js';
 import { CrashModel, describeStore } from './crash-model.js';
@@ -47,6 +48,8 @@ export interface ReplayResult {
   points: number;
   images: number;
   opened: number;
+  /** Images in which the intent log brought groups that SQLite's own log lacked. */
+  replayed: number;
   groups: number;
   changes: number;
   violations: string[];
@@ -63,29 +66,37 @@ interface Found {
   /** No store file: the crash came while it was made. */
   missing: boolean;
   changes: number;
-  txg: number;
+  /** See {@link stateName}. */
+  state: string;
+  /** Groups that the intent log brought. */
+  replayed: number;
   wrong: string;
 }
 
 /** Images that must show the same are opened again so seldom. */
 const OPEN_EQUAL_ONE_IN = 20;
 
+/** A group's number; of one that an intent log brought in parts, how many parts, too. */
+const stateName = (txg: number, parts = 0): string => (parts === 0 ? `${txg}` : `${txg}, ${parts} parts`);
+
 class Oracle {
-  readonly groups = new Map<number, Expected>();
+  /** By {@link stateName}. */
+  readonly groups = new Map<string, Expected>();
   /** By mark: the number of the last change that must survive. */
   readonly owed = new Map<string, number>([[MADE_MARK, 0]]);
   readonly changes: number;
 
   constructor({ logs, root }: Recording) {
     const model = new CrashModel(root);
-    const snapshot = (txg: number): void => {
+    const snapshot = (state: string): void => {
       const lines = model.describe();
-      this.groups.set(txg, { tree: lines.join('\n'), lines, changes: model.changes });
+      this.groups.set(state, { tree: lines.join('\n'), lines, changes: model.changes });
     };
-    snapshot(0);
+    snapshot(stateName(0));
     logs.forEach((log, session) => {
       for (const entry of log) {
-        if (entry.change === 'seal') snapshot(entry.txg);
+        if (entry.change === 'seal') snapshot(stateName(entry.txg));
+        else if (entry.change === 'part') snapshot(stateName(entry.txg, entry.part));
         else if (entry.change === 'barrier')
           this.owed.set(barrierMark(session, entry.id), model.owed(entry.ino));
         else model.play(entry);
@@ -95,15 +106,15 @@ class Oracle {
     this.changes = model.changes;
   }
 
-  /** What is wrong with this tree as the state after group `txg`; '' for nothing. */
-  compare(txg: number, lines: string[]): string {
-    const expected = this.groups.get(txg);
-    if (expected === undefined) return `holds group ${txg}, which was never sealed`;
+  /** What is wrong with this tree as that state; '' for nothing. */
+  compare(state: string, lines: string[]): string {
+    const expected = this.groups.get(state);
+    if (expected === undefined) return `holds group ${state}, which was never sealed`;
     if (lines.join('\n') === expected.tree) return '';
     const [have, want] = [new Set(lines), new Set(expected.lines)];
     const extra = lines.filter((line) => !want.has(line)).slice(0, 2);
     const lacking = expected.lines.filter((line) => !have.has(line)).slice(0, 2);
-    return `is not the state after group ${txg}: found ${extra.join(' | ')} instead of ${lacking.join(' | ')}`;
+    return `is not the state after group ${state}: found ${extra.join(' | ')} instead of ${lacking.join(' | ')}`;
   }
 }
 
@@ -123,7 +134,7 @@ export class CrashReplayer {
     this.#again = new Prng(options.seed);
     this.#dir = mkdtempSync(join(options.scratch, 'vnodefs-replay-'));
     this.#result = {
-      ...{ name: recording.name, points: 0, images: 0, opened: 0, violations: [] },
+      ...{ name: recording.name, points: 0, images: 0, opened: 0, replayed: 0, violations: [] },
       ...{ groups: this.#oracle.groups.size, changes: this.#oracle.changes },
     };
   }
@@ -171,14 +182,15 @@ export class CrashReplayer {
     if (found === undefined || this.#again.int(OPEN_EQUAL_ONE_IN) === 0) {
       found = this.#open(image);
       this.#known.set(key, found);
-      if (known !== undefined && known.txg !== found.txg) {
-        found.wrong ||= `opened as group ${found.txg}, an equal image as ${known.txg}`;
+      if (known !== undefined && known.state !== found.state) {
+        found.wrong ||= `opened as group ${found.state}, an equal image as ${known.state}`;
       }
     }
+    if (found.replayed > 0) this.#result.replayed++;
     let wrong = found.wrong;
     if (found.missing) wrong = floor < 0 ? '' : 'the store is gone';
     else if (wrong === '' && found.changes < floor) {
-      wrong = `holds ${found.changes} changes (group ${found.txg}), and a barrier that had returned promised ${floor}`;
+      wrong = `holds ${found.changes} changes (group ${found.state}), and a barrier that had returned promised ${floor}`;
     }
     if (wrong !== '') this.#result.violations.push(`${this.#recording.name}, ${where}: ${wrong}`);
   }
@@ -187,19 +199,22 @@ export class CrashReplayer {
     this.#result.opened++;
     const { storeName } = this.#recording;
     const path = join(this.#dir, storeName);
-    for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
-    for (const suffix of ['', '-wal']) {
+    for (const suffix of ['', '-wal', '-shm', '-intent']) rmSync(path + suffix, { force: true });
+    for (const suffix of ['', '-wal', '-intent']) {
       const bytes = image.get(storeName + suffix);
       if (bytes !== undefined) writeFileSync(path + suffix, bytes);
     }
-    const found: Found = { missing: !image.has(storeName), changes: 0, txg: 0, wrong: '' };
+    const found: Found = { missing: !image.has(storeName), changes: 0, state: '', replayed: 0, wrong: '' };
     if (found.missing) return found;
     try {
+      const replayed = replayIntentLog(path);
+      found.replayed = replayed.groups;
       // Opened first and closed last: recovery and the folding in of the log then happen once.
       const reader = openReader(path);
       try {
-        found.txg = reader.counters().txg;
-        found.changes = this.#oracle.groups.get(found.txg)?.changes ?? 0;
+        const { txg } = reader.counters();
+        found.state = replayed.groups > 0 ? stateName(replayed.txg, replayed.parts) : stateName(txg);
+        found.changes = this.#oracle.groups.get(found.state)?.changes ?? 0;
         const { findings } = checkStore(path);
         if (findings.length > 0) {
           found.wrong = `fsck: ${findings
@@ -207,7 +222,7 @@ export class CrashReplayer {
             .slice(0, 3)
             .join('; ')}`;
         }
-        found.wrong ||= this.#oracle.compare(found.txg, describeStore(reader));
+        found.wrong ||= this.#oracle.compare(found.state, describeStore(reader));
       } finally {
         reader.close();
       }

@@ -21,6 +21,8 @@ export type LogEntry =
   | Change
   /** The group holds every change before this entry that no earlier group holds. */
   | { change: 'seal'; txg: number }
+  /** The intent log gets a part of the open group: with its earlier parts, every change before this entry. */
+  | { change: 'part'; txg: number; part: number }
   /** A barrier on this inode (0: on everything) was asked for: what it owes is what led to the inode's state now. */
   | { change: 'barrier'; id: number; ino: number };
 

@@ -21,6 +21,7 @@ import { Notifications } from '../../src/fuse/kernel/notifications.js';
 import type { NotifierWorkerData } from '../../src/fuse/kernel/notifier-messages.js';
 import { KernelSession } from '../../src/fuse/kernel/session.js';
 import { defaultSessionOptions } from '../../src/fuse/kernel/session-options.js';
+import { IntentLog } from '../../src/store/intent-log.js';
 import { lockStore } from '../../src/store/lock.js';
 import { PAGE_BYTES } from '../../src/store/types.js';
 import type { SyncerReply, SyncerRequest, SyncerWorkerData } from '../../src/syncer/messages.js';
@@ -47,6 +48,9 @@ export interface RigOptions {
   walHardBytes: number;
   keepFreePages: number;
   idleMs: number;
+  /** 0: no intent log. */
+  intentAfter: number;
+  intentBytes: number;
 }
 
 interface RigWorkerData {
@@ -64,6 +68,14 @@ const FINISH_MS = 20_000;
 const serve = (): void => {
   const { fd, wakeFd, pool, options, syncer, notifier, main } = workerData as RigWorkerData;
   const log = new RequestLog();
+  const { append, sync } = IntentLog.prototype;
+  IntentLog.prototype.append = function (part, frames, pages): boolean {
+    log.add({ change: 'part', txg: part.txg, part: part.part });
+    return append.call(this, part, frames, pages);
+  };
+  IntentLog.prototype.sync = function (): void {
+    if (options.sabotage !== 'no-sync') sync.call(this);
+  };
   const markFd = openSync(options.markFile, 'w');
   const shared = new Shared({ pool, vnodesMax: options.vnodesMax, clock: new SystemClock() });
   const core = new Core(shared, {
@@ -81,6 +93,7 @@ const serve = (): void => {
     readOnly: false,
     noatime: true,
     hostFreeBytes: () => 1 << 30,
+    intentLog: options.intentAfter > 0,
   });
   const notifications = new Notifications(notifier);
   let closing = false;
@@ -129,6 +142,7 @@ const serve = (): void => {
         return;
       }
       if (reply.kind === 'log') core.txgs.onLog(reply);
+      else if (reply.kind === 'intent-ready') core.txgs.onIntentReady();
       else core.onReply(reply);
     }
   });
@@ -151,10 +165,10 @@ const main = async (): Promise<void> => {
   const wakeFd = createEventFd();
   const pool = new SharedArrayBuffer(options.pages * PAGE_BYTES);
   const [toSyncer, toNotifier, toMain] = [new MessageChannel(), new MessageChannel(), new MessageChannel()];
-  const { store, walSoftBytes, walHardBytes, keepFreePages, idleMs } = options;
+  const { store, walSoftBytes, walHardBytes, keepFreePages, idleMs, intentAfter, intentBytes } = options;
   const syncerData: SyncerWorkerData = {
     ...{ store, readOnly: false, pool, wakeFd, dispatcher: toSyncer.port2 },
-    limits: { walSoftBytes, walHardBytes, keepFreePages, idleMs },
+    limits: { walSoftBytes, walHardBytes, keepFreePages, idleMs, intentAfter: intentAfter || Infinity, intentBytes },
   };
   const notifierData: NotifierWorkerData = { wakeFd, dispatcher: toNotifier.port2 };
   const rigData: RigWorkerData = {

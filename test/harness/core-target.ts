@@ -19,6 +19,8 @@ export interface CoreTarget {
   client: CoreClient;
   /** Throws if an invariant is broken. */
   check(options?: { asksStore?: boolean }): void;
+  /** See InProcessCore.checkCrash. */
+  checkCrash(): number;
   close(): void;
 }
 
@@ -38,6 +40,7 @@ export const openCoreTarget = async (options?: TestCoreOptions): Promise<CoreTar
   return {
     client,
     check: (options) => core.check(options),
+    checkCrash: () => core.checkCrash(),
     close: () => {
       client.closeAll();
       core.close();

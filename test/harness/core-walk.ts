@@ -31,6 +31,8 @@ export interface TestCore {
   advance(): void;
   /** Throws if an invariant is broken. */
   check(options?: { asksStore?: boolean }): void;
+  /** See InProcessCore.checkCrash. */
+  checkCrash(): number;
   /** Unmounts, checks that no vnode, page, handle or lookup is left behind (throws otherwise), removes the store. */
   close(): void;
 }

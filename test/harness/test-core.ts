@@ -3,11 +3,13 @@
  * TestCore.advance} works off.
  * Budgets are tiny unless asked otherwise, so that recycling, eviction and throttling happen all the time.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ManualClock } from '../../src/base/clock.js';
 import { Prng } from '../../src/base/prng.js';
+import { prepareIntentLog } from '../../src/store/intent-log.js';
+import { replayIntentLog } from '../../src/store/intent-replay.js';
 import { lockStore } from '../../src/store/lock.js';
 import { openReader } from '../../src/store/reader.js';
 import { createStore, type MkfsOptions } from '../../src/store/mkfs.js';
@@ -22,10 +24,13 @@ import { WouldBlock } from '../../src/vfs/api.js';
 import { Core } from '../../src/vfs/core.js';
 import { Shared } from '../../src/vfs/shared.js';
 import { checkInvariants } from '../../src/vfs/invariants.js';
+import { describeStore } from '../fault/crash-model.js';
 import type { FileSystem } from '../../src/vfs/filesystem.js';
 
 /** Small, so that the log is folded into the store all the time. */
 const WAL_SOFT_BYTES = 256 << 10;
+
+const INTENT_BYTES = 512 << 10;
 
 /** Calls between two checks while churning. */
 const CHECK_EVERY = 20;
@@ -42,6 +47,8 @@ export interface TestCoreOptions {
   aheadShare?: number;
   /** A seed: before each call, at random, groups are sealed and committed, vnodes recycled, invariants checked. */
   churn?: number;
+  /** With an intent log, to which barriers go, those of the churn too. */
+  intents?: boolean;
   /** Calls between two such checks that ask the store as well, which takes ten times as long; default: each does. */
   askStoreEvery?: number;
 }
@@ -84,7 +91,12 @@ export class InProcessCore {
       // For ever: a checkpoint in this thread that waits for the reader must be preceded by idle().
       snapshotMs: Infinity,
       hostFreeBytes: () => options.hostFreeBytes ?? 1 << 30,
+      intentLog: options.intents,
     });
+    if (options.intents === true) {
+      prepareIntentLog(this.store, INTENT_BYTES);
+      this.core.txgs.onIntentReady();
+    }
     this.#vfs =
       options.churn === undefined
         ? this.core.fs
@@ -186,6 +198,39 @@ export class InProcessCore {
     }
   }
 
+  /**
+   * A barrier, by the intent log if that can be, then a copy of the store's files as a crash leaves them: what comes out
+   * of them must be the state of this moment. Throws if it isn't. Returns how many groups the intent log brought.
+   */
+  checkCrash(): number {
+    let done = false;
+    const { txgs } = this.core;
+    txgs.barrier(txgs.latest, (error) => {
+      if (error) throw error;
+      done = true;
+    });
+    this.core.poll();
+    while (!done) this.advance();
+    const dir = mkdtempSync(join(tmpdir(), 'vnodefs-crash-'));
+    try {
+      const copy = join(dir, 'store.db');
+      for (const suffix of ['', '-wal', '-intent'])
+        if (existsSync(this.store + suffix)) copyFileSync(this.store + suffix, copy + suffix);
+      const { groups } = replayIntentLog(copy);
+      const { findings } = checkStore(copy);
+      if (findings.length > 0) throw new Error(`fsck after a crash: ${JSON.stringify(findings.slice(0, 5))}`);
+      const found = describeFile(copy);
+      this.sync();
+      const wanted = new Set(describeFile(this.store));
+      const wrong = found.filter((line) => !wanted.has(line));
+      if (wrong.length > 0 || found.length !== wanted.size)
+        throw new Error(`not what the barrier promised: ${wrong.join(' | ')} (${found.length}, ${wanted.size})`);
+      return groups;
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  }
+
   /** Throws if anything is still referenced; verifies the store and removes it (if it was made here). */
   close(): void {
     this.sync();
@@ -212,6 +257,15 @@ export class InProcessCore {
     this.#lock.close();
   }
 }
+
+const describeFile = (store: string): string[] => {
+  const reader = openReader(store);
+  try {
+    return describeStore(reader);
+  } finally {
+    reader.close();
+  }
+};
 
 export const createTestCore = (options?: TestCoreOptions): InProcessCore & { pool: Uint8Array } =>
   new InProcessCore(options);

@@ -22,6 +22,9 @@ const SEEDS = given !== undefined ? [Number(given)] : [1, 2, 26, Date.now() % 1_
 const SMALL = { pages: 96, vnodesMax: 8 };
 const MODES = { allocate: 0, 'allocate-keep': 1, punch: 3, zero: 16, 'zero-keep': 17 } as const;
 
+/** Operations between two crashes. */
+const CRASH_EVERY = 40;
+
 type OnFile = Extract<FileOp, { f: number }>;
 
 class CoreFilesActor {
@@ -105,14 +108,19 @@ interface Difference {
 }
 
 /** Performs a log on a new core: undefined if all agrees, and the store is in order at the end. */
-const replay = (log: readonly OnFile[], churn: number): Difference | undefined => {
-  const core = createTestCore({ ...SMALL, churn });
+const replay = (
+  log: readonly OnFile[],
+  churn: number,
+  crashes?: { brought: number },
+): Difference | undefined => {
+  const core = createTestCore({ ...SMALL, churn, intents: crashes !== undefined });
   const fs = new CoreClient(core, { ...VNODEFS_CAPABILITIES, permissions: false, openSpecial: false });
   let found: Difference | undefined;
   try {
     const actor = new CoreFilesActor(fs);
     for (let index = 0; index < log.length && found === undefined; index++) {
       const what = actor.perform(log[index]);
+      if (crashes !== undefined && index % CRASH_EVERY === 0) crashes.brought += core.checkCrash();
       if (what !== undefined) found = { index, what: `${JSON.stringify(log[index])}: ${what}` };
     }
     fs.closeAll();
@@ -123,24 +131,33 @@ const replay = (log: readonly OnFile[], churn: number): Difference | undefined =
   return found;
 };
 
+const WAYS = [
+  { way: 'with no crash', crashes: (): undefined => undefined },
+  { way: 'with an intent log, crashed again and again', crashes: () => ({ brought: 0 }) },
+];
+
 for (const seed of SEEDS) {
-  await t.test(`seed ${seed}, ${COUNT} operations`, async (ct) => {
-    const sizes = {
-      processes: 1,
-      files: FILES,
-      bytesMax: BYTES_MAX,
-      hows: ['buffered'],
-      dropCaches: false,
-    } as const;
-    const source = fileOps(new Prng(seed), sizes);
-    const log = Array.from({ length: COUNT }, () => source.next().value).filter((op) => 'f' in op);
-    const difference = replay(log, seed);
-    ct.equal(difference, undefined);
-    if (difference === undefined) return;
-    const limits = { replays: 300, seconds: 60 };
-    const attempt = (part: readonly OnFile[]): Promise<number | undefined> =>
-      Promise.resolve(replay(part, seed)?.index);
-    const shrunk = await shrinkLog(log.slice(0, difference.index + 1), attempt, limits);
-    ct.comment([replay(shrunk, seed)?.what, ...shrunk.map((op) => JSON.stringify(op))].join('\n'));
-  });
+  for (const { way, crashes } of WAYS) {
+    await t.test(`seed ${seed}, ${COUNT} operations, ${way}`, async (ct) => {
+      const sizes = {
+        processes: 1,
+        files: FILES,
+        bytesMax: BYTES_MAX,
+        hows: ['buffered'],
+        dropCaches: false,
+      } as const;
+      const source = fileOps(new Prng(seed), sizes);
+      const log = Array.from({ length: COUNT }, () => source.next().value).filter((op) => 'f' in op);
+      const counted = crashes();
+      const difference = replay(log, seed, counted);
+      ct.equal(difference, undefined);
+      if (counted !== undefined) ct.ok(counted.brought > 0, `the intent log brought ${counted.brought} groups`);
+      if (difference === undefined) return;
+      const limits = { replays: 300, seconds: 60 };
+      const attempt = (part: readonly OnFile[]): Promise<number | undefined> =>
+        Promise.resolve(replay(part, seed, crashes())?.index);
+      const shrunk = await shrinkLog(log.slice(0, difference.index + 1), attempt, limits);
+      ct.comment([replay(shrunk, seed, crashes())?.what, ...shrunk.map((op) => JSON.stringify(op))].join('\n'));
+    });
+  }
 }

@@ -16,6 +16,8 @@ const COUNT = Number(process.env['VNODEFS_OPS'] ?? (fullSize ? 20_000 : 2_000));
 /** With tiny budgets: invariants are checked at each step. */
 const TINY_SEEDS = given !== undefined || !fullSize ? SEEDS : Array.from({ length: 20 }, (_, i) => i + 1);
 const TINY_COUNT = Number(process.env['VNODEFS_OPS'] ?? (fullSize ? 100_000 : 2_000));
+/** Operations between two crashes. */
+const CRASH_EVERY = 50;
 const FULL_SIZE = { wholeEvery: 20_000, keepsTree: true };
 if (fullSize) t.setTimeout(4 * 3600_000);
 
@@ -79,6 +81,22 @@ await t.test(
     }
   },
 );
+
+await t.test('the core with an intent log, crashed again and again', async (ct) => {
+  for (const seed of SEEDS) {
+    const target = await openCoreTarget({ pages: 128, vnodesMax: 32, churn: seed, intents: true });
+    let steps = 0;
+    let brought = 0;
+    const onStep = (): void => {
+      if (++steps % CRASH_EVERY === 0) brought += target.checkCrash();
+    };
+    const report = runModel(target.client, seed, COUNT, { onStep });
+    ct.equal(report, undefined, `seed ${seed}, ${COUNT} operations`);
+    if (report !== undefined) ct.comment(report);
+    ct.ok(brought > 0, `the intent log brought ${brought} groups in ${steps / CRASH_EVERY} crashes`);
+    target.close();
+  }
+});
 
 await t.test('a mount', { skip: lacks('renameFlags', 'linkedNames') }, (ct) => {
   const mounted = mountStore(ct);

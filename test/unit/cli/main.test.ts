@@ -65,7 +65,7 @@ const contextOf = ({ host, store, runtimeDir }: Fakes, output: Run): CliContext 
   loadStore: () =>
     Promise.resolve({
       create: () => SUPERBLOCK,
-      check: () => ({ problems: [], counts: { inodes: 3 } }),
+      check: () => ({ problems: [], counts: { inodes: 3 }, waiting: 0 }),
       openRepair: () => {
         throw new Failure('general', 'not in this test');
       },
@@ -146,6 +146,7 @@ void t.test('fsck', async (t) => {
   const report: FsckReport = {
     problems: [{ kind: 'link-count', message: 'inode 7 has 2 links' }],
     counts: {},
+    waiting: 0,
   };
   const bad = await run({ runtimeDir: dir, store: { check: () => report } }, 'fsck', `${dir}/s.db`, '--json');
   t.equal(bad.code, ExitCode.DAMAGED);

@@ -78,13 +78,13 @@ const setUp = (script: Script) => {
       create: () => {
         throw new Failure('general', 'not here');
       },
-      check: () => ({ problems: [], counts: {} }),
+      check: () => ({ problems: [], counts: {}, waiting: 0 }),
       openRepair: () => {
         throw new Failure('general', 'not here');
       },
       claim:
         script.claim ??
-        (() => ({ superblock: {} as never, created: true, release: () => events.push('release') })),
+        (() => ({ superblock: {} as never, created: true, replayed: 0, release: () => events.push('release') })),
     },
     transport: { name: 'kernel', reason: 'test' },
     mounter: {

@@ -1,0 +1,140 @@
+/**
+ * Barriers by the intent log (store/intent-log.ts), the dispatcher's part. A barrier that goes there writes what has
+ * changed since the last one, as a *part* of the open group, and the group stays open: it is committed later, as any
+ * other, and without a sync.
+ *
+ * The log may hear of group n only if all of group n-1 is durable: in the store, or in the log as well, whose last part
+ * of it is written when it is sealed. When it is full, or has missed something, the next barrier is one of the store,
+ * and then it begins anew.
+ *
+ * The dispatcher itself writes and syncs: handing that to another thread and hearing of it takes as long as the disk
+ * does. A disk that is slow would make all others wait, so it is spared: see {@link SLOW_MS}.
+ */
+import type { Clock } from '../base/clock.js';
+import { IntentLog } from '../store/intent-log.js';
+import { TxgEncoder } from '../store/txg-log.js';
+import type { StoreCounters } from '../store/types.js';
+import type { PagePool } from '../vnode/page-pool.js';
+import type { Delta } from './delta.js';
+import type { TxgLog } from './txg-options.js';
+
+/** A disk that takes longer, on an average, is left to the syncer for so many barriers. */
+const SLOW_MS = 2;
+const SPARED_BARRIERS = 100;
+/** Weight of the newest time in the average. */
+const NEWEST = 1 / 8;
+
+export class Intents {
+  /** Parts that were written. */
+  parts = 0;
+  readonly #store: string;
+  readonly #uuid: string;
+  readonly #pool: PagePool;
+  readonly #clock: Clock;
+  readonly #scratch = new TxgEncoder();
+  #log: IntentLog | undefined = undefined;
+  /** The newest group that the log has heard of, how many parts of it, and how many bytes of its log went with them. */
+  #txg = 0;
+  #part = 0;
+  #logBytes = 0;
+  /** All of that group is in the log. */
+  #whole = false;
+  #averageMs = 0;
+  #spared = 0;
+
+  /** `uuid`: the store's. */
+  constructor(store: string, uuid: string, pool: PagePool, clock: Clock) {
+    this.#store = store;
+    this.#uuid = uuid;
+    this.#pool = pool;
+    this.#clock = clock;
+  }
+
+  /** The syncer has made the file. */
+  ready(): void {
+    if (this.#log !== undefined) return;
+    try {
+      this.#log = new IntentLog(this.#store, this.#uuid);
+    } catch {
+      // Gone again, or no descriptor left: barriers do without.
+    }
+  }
+
+  /** Whether a part of the open group `txg` may be written; `stored`: the newest group that is durable in the store. */
+  mayTake(txg: number, stored: number): boolean {
+    if (this.#log === undefined) return false;
+    if (this.#spared > 0) {
+      this.#spared--;
+      return false;
+    }
+    return stored >= txg - 1 || txg === this.#txg || (txg - 1 === this.#txg && this.#whole);
+  }
+
+  /** It has heard of everything in `log`. Requires that the last part was of the open group. */
+  hasAll(log: TxgLog): boolean {
+    return log.logBytes === this.#logBytes;
+  }
+
+  /**
+   * Requires {@link mayTake}. Makes `delta`, and what `log` has got since, durable as the next part of group `txg`, and
+   * with it all that was written before. False: that can't be, and the next barrier must be the store's.
+   */
+  take(txg: number, stored: number, delta: Delta, log: TxgLog, counters: StoreCounters): boolean {
+    if (this.#txg <= stored) this.#restart();
+    const startedMs = this.#clock.monotonicMs();
+    if (!this.#append(txg, delta, log, counters, true)) return false;
+    this.#averageMs += (this.#clock.monotonicMs() - startedMs - this.#averageMs) * NEWEST;
+    if (this.#averageMs > SLOW_MS) {
+      this.#averageMs = 0;
+      this.#spared = SPARED_BARRIERS;
+    }
+    return true;
+  }
+
+  /**
+   * The open group `txg`, of which there are parts, is sealed: its last part is written, though not synced. Without
+   * `delta` it misses something.
+   */
+  seal(txg: number, delta: Delta | undefined, log: TxgLog, counters: StoreCounters): void {
+    if (this.#txg !== txg) return;
+    if (delta !== undefined) this.#whole = this.#append(txg, delta, log, counters, false);
+  }
+
+  close(): void {
+    this.#log?.close();
+    this.#log = undefined;
+  }
+
+  #restart(): void {
+    this.#log?.restart();
+    this.#txg = 0;
+  }
+
+  #append(txg: number, delta: Delta, log: TxgLog, counters: StoreCounters, sync: boolean): boolean {
+    if (this.#txg !== txg) {
+      this.#txg = txg;
+      this.#part = 0;
+      this.#logBytes = 0;
+      this.#whole = false;
+    }
+    const scratch = this.#scratch;
+    scratch.clear();
+    scratch.copyFrom(log, this.#logBytes);
+    delta.encode(scratch);
+    scratch.setCounters(counters);
+    const { logBytes } = log;
+    try {
+      const part = { txg, part: this.#part + 1, ...scratch.peek() };
+      if (this.#log?.append(part, delta.frames, this.#pool.bytes) !== true) return false;
+      if (sync) this.#log.sync();
+    } catch {
+      // What the log holds stays valid until the store has it; nothing is added any more.
+      this.close();
+      return false;
+    }
+    this.#part++;
+    this.#logBytes = logBytes;
+    this.parts++;
+    return true;
+  }
+}
