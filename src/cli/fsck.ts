@@ -62,7 +62,9 @@ const printReport = (context: CliContext, options: JsonOption, store: string, re
   const clean = problems.length === 0;
   const lines = clean ? [cleanLine(store, counts)] : problemLines(problems);
   if (waiting > 0)
-    lines.push(`${store}-intent has ${waiting} later groups of changes, confirmed by fsync: a mount brings them in`);
+    lines.push(
+      `${store}-intent has ${waiting} later groups of changes, confirmed by fsync: a mount brings them in`,
+    );
   printResult(context, options, { store, clean, problems, counts, waiting }, lines);
 };
 

@@ -89,6 +89,8 @@ const WITHOUT_VALUE: ReadonlyMap<string, Apply> = new Map<string, Apply>([
   ['no_writeback_cache', (o) => void (o.tuning.writebackCache = false)],
   ['rehearsal', (o) => void (o.tuning.rehearsal = true)],
   ['no_rehearsal', (o) => void (o.tuning.rehearsal = false)],
+  ['intent_log', (o) => void (o.tuning.intentLog = true)],
+  ['no_intent_log', (o) => void (o.tuning.intentLog = false)],
   ...[
     'defaults',
     'auto',

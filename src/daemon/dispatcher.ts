@@ -137,7 +137,7 @@ export class Dispatcher {
         say,
         capabilities: kernelCapabilities(),
         snapshotMs: SNAPSHOT_MS,
-        intentLog: true,
+        intentLog: config.intentLog,
         notify: (messages, done) => this.#notifications.send(config.deviceFd, messages, done),
         newSession: (core, events) => this.#newSession(config, core, events),
         closeDevice: () => this.#notifications.closeDevice(config.deviceFd),

@@ -52,6 +52,8 @@ export interface MountConfig {
   entryTtlMs: number;
   /** undefined: on, unless the store has a size limit. */
   writebackCache: boolean | undefined;
+  /** Where the transport can: barriers go by the intent log. */
+  intentLog: boolean;
   protocolMinor: number | undefined;
   traceFile: string | undefined;
 }

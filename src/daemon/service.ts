@@ -106,8 +106,10 @@ export class MountService {
   }
 
   #sayReplayed(replayed: number | string): void {
-    if (typeof replayed === 'string') this.#log.write('warn', 'the intent log is not used', { reason: replayed });
-    else if (replayed > 0) this.#log.write('info', 'brought in what fsync had confirmed', { groups: replayed });
+    if (typeof replayed === 'string')
+      this.#log.write('warn', 'the intent log is not used', { reason: replayed });
+    else if (replayed > 0)
+      this.#log.write('info', 'brought in what fsync had confirmed', { groups: replayed });
   }
 
   /** Resolves when the mount answers. Rejects with a Failure, everything undone. */
@@ -274,6 +276,7 @@ export class MountService {
       attrTtlMs: tuning.attrTtlMs,
       entryTtlMs: tuning.entryTtlMs,
       writebackCache: tuning.writebackCache,
+      intentLog: tuning.intentLog,
       protocolMinor: tuning.protocolMinor,
       traceFile: tuning.traceFile,
     };

@@ -36,6 +36,8 @@ export interface Tuning {
   pollUs: number;
   /** The dispatcher warms up: see fuse/kernel/rehearsal. */
   rehearsal: boolean;
+  /** Barriers may go by the intent log: see syncer/intents.ts. */
+  intentLog: boolean;
   pagesMax: number;
   vnodesMax: number;
   syncIntervalMs: number;
@@ -77,6 +79,7 @@ export const defaultTuning = (): Tuning => ({
   entryTtlMs: DAY_MS,
   pollUs: 50,
   rehearsal: true,
+  intentLog: true,
   pagesMax: 65_536,
   vnodesMax: 100_000,
   syncIntervalMs: 5_000,

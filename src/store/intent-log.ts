@@ -63,7 +63,11 @@ const digestOf = (record: Uint8Array): Buffer =>
 export function prepareIntentLog(store: string, bytes: number): void {
   const { mode, uid, gid } = statSync(store);
   const path = intentLogPath(store);
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o600);
+  const fd = openSync(
+    path,
+    constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
+    0o600,
+  );
   try {
     fchmodSync(fd, mode & 0o666);
     if (process.geteuid?.() === 0) chownSync(path, uid, gid);
@@ -173,7 +177,7 @@ export function readIntentLog(store: string, uuid: string): IntentRecord[] {
   }
   const records: IntentRecord[] = [];
   const salt = Buffer.from(bytes.subarray(SALT_AT, SALT_AT + SALT_BYTES));
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const record = recordAt(bytes, at, uuid, salt);
     if (record === undefined || !follows(record, records.at(-1))) return records;
     records.push(record);

@@ -30,7 +30,10 @@ export interface Replayed {
 }
 const NOTHING: Replayed = { groups: 0, txg: 0, parts: 0 };
 
-const groupsAfter = (txg: number, records: readonly IntentRecord[]): { txg: number; parts: IntentRecord[] }[] => {
+const groupsAfter = (
+  txg: number,
+  records: readonly IntentRecord[],
+): { txg: number; parts: IntentRecord[] }[] => {
   const groups: { txg: number; parts: IntentRecord[] }[] = [];
   for (const record of records) {
     if (record.txg <= txg) continue;
@@ -45,7 +48,11 @@ const joined = (parts: readonly IntentRecord[]): Omit<IntentRecord, 'txg' | 'par
   const logs = parts.map(({ log, logBytes }) => new Uint8Array(log, 0, logBytes));
   const log = new Uint8Array(Buffer.concat(logs)).buffer;
   renumberFrames(log, log.byteLength);
-  return { log, logBytes: log.byteLength, pages: new Uint8Array(Buffer.concat(parts.map(({ pages }) => pages))) };
+  return {
+    log,
+    logBytes: log.byteLength,
+    pages: new Uint8Array(Buffer.concat(parts.map(({ pages }) => pages))),
+  };
 };
 
 /**

@@ -305,7 +305,7 @@ export function renumberFrames(log: ArrayBuffer, logBytes: number): void {
   assert(logBytes % 8 === 0 && logBytes <= log.byteLength, 'renumberFrames: bad log length');
   const u = new Uint32Array(log, 0, logBytes / 4);
   let place = 0;
-  for (let at = 0; at < logBytes / 8; ) {
+  for (let at = 0; at < logBytes / 8;) {
     const head = u[at * 2];
     assert(head >>> 8 > 0, 'renumberFrames: an empty record');
     if ((head & 0xff) === Op.writePages) {

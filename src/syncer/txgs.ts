@@ -297,8 +297,7 @@ export class Txgs implements RoomTaker {
     this.#intents?.seal(this.openId, missed ? undefined : this.#delta, this.#log, this.counters);
     this.#delta = undefined;
     this.#cut = false;
-    const { openId } = this;
-    const group = new SealedGroup(openId, barrier, this.#dirtyVnodes, this.#dirtyNames, this.#rows);
+    const group = new SealedGroup(this.openId, barrier, this.#dirtyVnodes, this.#dirtyNames, this.#rows);
     this.#encoder.encode(group, this.#orphans, this.counters);
     this.#dirtyVnodes = [];
     this.#dirtyNames = [];
@@ -410,6 +409,11 @@ export class Txgs implements RoomTaker {
     return !this.#cut && this.#rows.length === 0 && this.#intents?.mayTake(this.openId, this.stored) === true;
   }
 
+  /** Parts of groups that went to the intent log. */
+  get intentParts(): number {
+    return this.#intents?.parts ?? 0;
+  }
+
   /** The syncer has made the file of the intent log. */
   onIntentReady(): void {
     this.#intents?.ready();
@@ -449,7 +453,12 @@ export class Txgs implements RoomTaker {
     const group = this.#sealed;
     const { openId, committed, durable, stored } = this;
     const wrong: string[] = [];
-    if (stored > committed || stored > durable || durable >= openId || committed !== openId - (group === undefined ? 1 : 2))
+    if (
+      stored > committed ||
+      stored > durable ||
+      durable >= openId ||
+      committed !== openId - (group === undefined ? 1 : 2)
+    )
       wrong.push(
         `transaction groups out of order: durable ${durable}, committed ${committed}, open ${openId}`,
       );

@@ -65,17 +65,24 @@ interface RigWorkerData {
 
 const FINISH_MS = 20_000;
 
+/** Parts that go to the intent log are noted before they do. */
+const tapIntents = (log: RequestLog, sabotage: Sabotage): void => {
+  const methods: {
+    append: (this: IntentLog, ...args: Parameters<IntentLog['append']>) => boolean;
+    sync: () => void;
+  } = IntentLog.prototype;
+  const { append } = methods;
+  methods.append = function (part, ...rest): boolean {
+    log.add({ change: 'part', txg: part.txg, part: part.part });
+    return append.call(this, part, ...rest);
+  };
+  if (sabotage === 'no-sync') methods.sync = (): void => undefined;
+};
+
 const serve = (): void => {
   const { fd, wakeFd, pool, options, syncer, notifier, main } = workerData as RigWorkerData;
   const log = new RequestLog();
-  const { append, sync } = IntentLog.prototype;
-  IntentLog.prototype.append = function (part, frames, pages): boolean {
-    log.add({ change: 'part', txg: part.txg, part: part.part });
-    return append.call(this, part, frames, pages);
-  };
-  IntentLog.prototype.sync = function (): void {
-    if (options.sabotage !== 'no-sync') sync.call(this);
-  };
+  tapIntents(log, options.sabotage);
   const markFd = openSync(options.markFile, 'w');
   const shared = new Shared({ pool, vnodesMax: options.vnodesMax, clock: new SystemClock() });
   const core = new Core(shared, {
@@ -168,7 +175,14 @@ const main = async (): Promise<void> => {
   const { store, walSoftBytes, walHardBytes, keepFreePages, idleMs, intentAfter, intentBytes } = options;
   const syncerData: SyncerWorkerData = {
     ...{ store, readOnly: false, pool, wakeFd, dispatcher: toSyncer.port2 },
-    limits: { walSoftBytes, walHardBytes, keepFreePages, idleMs, intentAfter: intentAfter || Infinity, intentBytes },
+    limits: {
+      walSoftBytes,
+      walHardBytes,
+      keepFreePages,
+      idleMs,
+      intentAfter: intentAfter || Infinity,
+      intentBytes,
+    },
   };
   const notifierData: NotifierWorkerData = { wakeFd, dispatcher: toNotifier.port2 };
   const rigData: RigWorkerData = {

@@ -134,6 +134,8 @@ interface MountEntry {
   transportReason: string;
   capabilities: TransportCapabilities;
   state: string;
+  logFile: string;
+  counters?: Record<string, number>;
 }
 export const mountEntries = (options: RunOptions = {}): MountEntry[] =>
   (JSON.parse(cliOk(['status', '--json'], options).stdout) as { mounts: MountEntry[] }).mounts;
@@ -257,7 +259,7 @@ export class MountedStore {
     const [store, mnt] = [join(place, 'carried.db'), join(place, 'mnt')];
     if (onPlainDirectory) run('cp', ['-a', this.mnt, mnt]);
     else {
-      for (const suffix of ['-wal', '-shm']) {
+      for (const suffix of ['-wal', '-shm', '-intent']) {
         if (existsSync(this.store + suffix) && statSync(this.store + suffix).size > 0) {
           throw new Error(`after an unmount the store is one file, but ${suffix} is left`);
         }

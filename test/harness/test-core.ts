@@ -224,7 +224,9 @@ export class InProcessCore {
       const wanted = new Set(describeFile(this.store));
       const wrong = found.filter((line) => !wanted.has(line));
       if (wrong.length > 0 || found.length !== wanted.size)
-        throw new Error(`not what the barrier promised: ${wrong.join(' | ')} (${found.length}, ${wanted.size})`);
+        throw new Error(
+          `not what the barrier promised: ${wrong.join(' | ')} (${found.length}, ${wanted.size})`,
+        );
       return groups;
     } finally {
       rmSync(dir, { recursive: true });

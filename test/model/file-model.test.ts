@@ -151,13 +151,16 @@ for (const seed of SEEDS) {
       const counted = crashes();
       const difference = replay(log, seed, counted);
       ct.equal(difference, undefined);
-      if (counted !== undefined) ct.ok(counted.brought > 0, `the intent log brought ${counted.brought} groups`);
+      if (counted !== undefined)
+        ct.ok(counted.brought > 0, `the intent log brought ${counted.brought} groups`);
       if (difference === undefined) return;
       const limits = { replays: 300, seconds: 60 };
       const attempt = (part: readonly OnFile[]): Promise<number | undefined> =>
         Promise.resolve(replay(part, seed, crashes())?.index);
       const shrunk = await shrinkLog(log.slice(0, difference.index + 1), attempt, limits);
-      ct.comment([replay(shrunk, seed, crashes())?.what, ...shrunk.map((op) => JSON.stringify(op))].join('\n'));
+      ct.comment(
+        [replay(shrunk, seed, crashes())?.what, ...shrunk.map((op) => JSON.stringify(op))].join('\n'),
+      );
     });
   }
 }

@@ -78,7 +78,7 @@ class Round {
     if (mountedDevice(this.mnt) !== undefined) this.wrong.push('still mounted');
     const { findings } = checkStore(this.#store);
     if (findings.length > 0) this.wrong.push(`fsck: ${JSON.stringify(findings.slice(0, 3))}`);
-    for (const suffix of ['', '-wal', '-shm']) rmSync(`${this.#store}${suffix}`, { force: true });
+    for (const suffix of ['', '-wal', '-shm', '-intent']) rmSync(`${this.#store}${suffix}`, { force: true });
   }
 
   #unmount(users: number): void {

@@ -65,6 +65,8 @@ void t.test('tuning', (t) => {
   });
   t.strictSame([logLevel, logFile], ['debug', '/x.log']);
   t.equal(parse('no_writeback_cache,writeback_cache').tuning.writebackCache, true);
+  t.equal(parse('no_intent_log').tuning.intentLog, false);
+  t.equal(parse('no_intent_log,intent_log').tuning.intentLog, true);
   t.end();
 });
 

@@ -84,7 +84,12 @@ const setUp = (script: Script) => {
       },
       claim:
         script.claim ??
-        (() => ({ superblock: {} as never, created: true, replayed: 0, release: () => events.push('release') })),
+        (() => ({
+          superblock: {} as never,
+          created: true,
+          replayed: 0,
+          release: () => events.push('release'),
+        })),
     },
     transport: { name: 'kernel', reason: 'test' },
     mounter: {
