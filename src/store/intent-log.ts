@@ -43,7 +43,7 @@ const DIGEST_BYTES = 32;
 const HEADER_BYTES = DIGEST_AT + DIGEST_BYTES;
 /** Larger parts aren't taken. */
 const RECORD_LOG_MAX = 64 << 10;
-const RECORD_PAGES_MAX = 64;
+export const RECORD_PAGES_MAX = 64;
 
 export const intentLogPath = (store: string): string => `${store}-intent`;
 

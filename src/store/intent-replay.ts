@@ -67,13 +67,7 @@ export function replayIntentLog(store: string): Replayed {
   try {
     const { txg } = writer.counters();
     const groups = groupsAfter(txg, readIntentLog(store, writer.superblock.uuid));
-    if (groups.length > 0 && groups[0].txg !== txg + 1) {
-      throw new StoreError(
-        'damaged',
-        store,
-        `${path} goes on from a newer state than ${store} has (is that an older copy?); put the newer one back, or move ${path} away to do without its changes.`,
-      );
-    }
+    if (groups.length > 0 && groups[0].txg !== txg + 1) throw newerState(store, path);
     for (const group of groups) {
       const { log, logBytes, pages } = joined(group.parts);
       writer.commit(group.txg, log, logBytes, pages, true);
@@ -87,6 +81,13 @@ export function replayIntentLog(store: string): Replayed {
   removeIntentLog(store);
   return replayed;
 }
+
+const newerState = (store: string, log: string): StoreError => {
+  const message =
+    `${log} goes on from a newer state than ${store} has (is that an older copy?); ` +
+    `put the newer one back, or move ${log} away to do without its changes.`;
+  return new StoreError('damaged', store, message);
+};
 
 /** What went wrong before is what matters. */
 const closeQuietly = (writer: StoreWriter): void => {

@@ -11,7 +11,7 @@
  * does. A disk that is slow would make all others wait, so it is spared: see {@link SLOW_MS}.
  */
 import type { Clock } from '../base/clock.js';
-import { IntentLog } from '../store/intent-log.js';
+import { IntentLog, RECORD_PAGES_MAX } from '../store/intent-log.js';
 import { TxgEncoder } from '../store/txg-log.js';
 import type { StoreCounters } from '../store/types.js';
 import type { PagePool } from '../vnode/page-pool.js';
@@ -21,6 +21,8 @@ import type { TxgLog } from './txg-options.js';
 /** A disk that takes longer, on an average, is left to the syncer for so many barriers. */
 const SLOW_MS = 2;
 const SPARED_BARRIERS = 100;
+/** A group with more vnodes and names can't fit into a record: that much is known before it is made. */
+const OBJECTS_MAX = 1000;
 /** Weight of the newest time in the average. */
 const NEWEST = 1 / 8;
 
@@ -60,9 +62,13 @@ export class Intents {
     }
   }
 
-  /** Whether a part of the open group `txg` may be written; `stored`: the newest group that is durable in the store. */
-  mayTake(txg: number, stored: number): boolean {
+  /**
+   * Whether a part of the open group `txg` may be written, which has so many pages, vnodes and names; `stored`: the newest
+   * group that is durable in the store.
+   */
+  mayTake(txg: number, stored: number, pages: number, objects: number): boolean {
     if (this.#log === undefined) return false;
+    if (txg !== this.#txg && (pages > RECORD_PAGES_MAX || objects > OBJECTS_MAX)) return false;
     if (this.#spared > 0) {
       this.#spared--;
       return false;

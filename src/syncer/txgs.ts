@@ -406,7 +406,8 @@ export class Txgs implements RoomTaker {
   }
 
   #mayTakeIntents(): boolean {
-    return !this.#cut && this.#rows.length === 0 && this.#intents?.mayTake(this.openId, this.stored) === true;
+    if (this.#intents === undefined || this.#cut || this.#rows.length > 0) return false;
+    return this.#intents.mayTake(this.openId, this.stored, this.#openPages, this.dirtyObjects);
   }
 
   /** Parts of groups that went to the intent log. */
