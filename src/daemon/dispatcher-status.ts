@@ -62,7 +62,7 @@ export const statusOf = (
       bufEvictionsHot: bufs.hotEvictions,
       chunksReadAhead: core.fs.state.readAhead.hits,
       commits: txgs.commits,
-      intents: txgs.intentParts,
+      intents: txgs.intents?.parts ?? 0,
       throttles: txgs.throttles,
       throttleUs: Math.round(core.shared.room.throttledMs(core.shared.clock.monotonicMs()) * 1000),
       lastCommitUs: Math.round(txgs.commitMs * 1000),

@@ -219,7 +219,7 @@ export class ServedMount<S extends ServedSession> {
       return;
     }
     if (reply.kind === 'intent-ready') {
-      this.#core.txgs.onIntentReady();
+      this.#core.txgs.intents?.ready();
       return;
     }
     if (reply.kind === 'log') {

@@ -43,6 +43,8 @@ type Barrier = 'none' | 'log' | 'store';
 
 export class Txgs implements RoomTaker {
   readonly counters: StoreCounters;
+  /** Undefined: no barrier goes by the intent log. */
+  readonly intents: Intents | undefined;
   openId: number;
   committed: number;
   /** The newest group that survives a crash, and the newest that does so without the intent log. */
@@ -65,7 +67,6 @@ export class Txgs implements RoomTaker {
   readonly #vnodes: VnodeCache;
   readonly #log: TxgLog;
   readonly #encoder: GroupEncoder;
-  readonly #intents: Intents | undefined;
   readonly #port: SyncerPort;
   readonly #room: WriteRoom;
   readonly #clock: Clock;
@@ -91,7 +92,7 @@ export class Txgs implements RoomTaker {
     this.#vnodes = options.vnodes;
     this.#log = options.log;
     this.#encoder = new GroupEncoder(options.log);
-    this.#intents = options.intents;
+    this.intents = options.intents;
     this.#port = options.port;
     this.#room = options.room;
     this.#room.add(this);
@@ -294,7 +295,7 @@ export class Txgs implements RoomTaker {
     const barrier = this.#openBarrier === 'store';
     // After a barrier of the store's the intent log begins anew.
     const missed = barrier || this.#cut || this.#rows.length > 0;
-    this.#intents?.seal(this.openId, missed ? undefined : this.#delta, this.#log, this.counters);
+    this.intents?.seal(this.openId, missed ? undefined : this.#delta, this.#log, this.counters);
     this.#delta = undefined;
     this.#cut = false;
     const group = new SealedGroup(this.openId, barrier, this.#dirtyVnodes, this.#dirtyNames, this.#rows);
@@ -315,11 +316,11 @@ export class Txgs implements RoomTaker {
 
   /** A barrier by the intent log. False: it must be the store's. */
   #takeIntents(): boolean {
-    if (this.#intents === undefined || this.#cut || this.#rows.length > 0) return false;
+    if (this.intents === undefined || this.#cut || this.#rows.length > 0) return false;
     const delta = this.#delta ?? this.#all();
     const { openId, stored, counters } = this;
-    const heardOfAll = this.#delta?.isEmpty === true && this.#intents.hasAll(this.#log);
-    if (!heardOfAll && !this.#intents.take(openId, stored, delta, this.#log, counters)) {
+    const heardOfAll = this.#delta?.isEmpty === true && this.intents.hasAll(this.#log);
+    if (!heardOfAll && !this.intents.take(openId, stored, delta, this.#log, counters)) {
       this.#cut = true;
       return false;
     }
@@ -406,18 +407,8 @@ export class Txgs implements RoomTaker {
   }
 
   #mayTakeIntents(): boolean {
-    if (this.#intents === undefined || this.#cut || this.#rows.length > 0) return false;
-    return this.#intents.mayTake(this.openId, this.stored, this.#openPages, this.dirtyObjects);
-  }
-
-  /** Parts of groups that went to the intent log. */
-  get intentParts(): number {
-    return this.#intents?.parts ?? 0;
-  }
-
-  /** The syncer has made the file of the intent log. */
-  onIntentReady(): void {
-    this.#intents?.ready();
+    if (this.intents === undefined || this.#cut || this.#rows.length > 0) return false;
+    return this.intents.mayTake(this.openId, this.stored, this.#openPages, this.dirtyObjects);
   }
 
   /**

@@ -149,7 +149,7 @@ const serve = (): void => {
         return;
       }
       if (reply.kind === 'log') core.txgs.onLog(reply);
-      else if (reply.kind === 'intent-ready') core.txgs.onIntentReady();
+      else if (reply.kind === 'intent-ready') core.txgs.intents?.ready();
       else core.onReply(reply);
     }
   });

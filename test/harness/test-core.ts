@@ -95,7 +95,7 @@ export class InProcessCore {
     });
     if (options.intents === true) {
       prepareIntentLog(this.store, INTENT_BYTES);
-      this.core.txgs.onIntentReady();
+      this.core.txgs.intents?.ready();
     }
     this.#vfs =
       options.churn === undefined
