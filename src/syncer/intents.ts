@@ -23,8 +23,8 @@ const SLOW_MS = 2;
 const SPARED_BARRIERS = 100;
 /** A group with more vnodes and names can't fit into a record: that much is known before it is made. */
 const OBJECTS_MAX = 1000;
-/** Weight of the newest time in the average. */
-const NEWEST = 1 / 8;
+/** Weight of the newest time in the average: one write that something else holds up means nothing. */
+const NEWEST = 1 / 32;
 
 export class Intents {
   /** Parts that were written. */
