@@ -22,6 +22,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  statfsSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
@@ -44,6 +45,8 @@ const HEADER_BYTES = DIGEST_AT + DIGEST_BYTES;
 /** Larger parts aren't taken. */
 const RECORD_LOG_MAX = 64 << 10;
 export const RECORD_PAGES_MAX = 64;
+/** So many times its size must be free on the host. */
+const HOST_ROOM = 8;
 
 export const intentLogPath = (store: string): string => `${store}-intent`;
 
@@ -57,11 +60,14 @@ const digestOf = (record: Uint8Array): Buffer =>
 
 /**
  * Makes the file, `bytes` long and with all its blocks written, durably, name and all: after that an fdatasync of it
- * has nothing to record but its pages. Owner and mode are the store's. Errors: Node's; then no file is left half made
+ * has nothing to record but its pages. Owner and mode are the store's. Errors: FsError(ENOSPC), Node's; then no file is left half made
  * that {@link readIntentLog} would take for a log.
  */
 export function prepareIntentLog(store: string, bytes: number): void {
   const { mode, uid, gid } = statSync(store);
+  const host = statfsSync(store);
+  // On a disk that is nearly full the store needs what is left.
+  if (host.bavail * host.bsize < bytes * HOST_ROOM) throw new FsError(Errno.ENOSPC, 'intent log');
   const path = intentLogPath(store);
   const fd = openSync(
     path,
