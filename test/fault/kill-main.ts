@@ -8,16 +8,18 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 });
+let withIntents = 0;
 const started = Date.now();
 console.log(`${values.rounds} kills, seed ${values.seed}`);
 const wrong = await killRounds({
   rounds: Number(values.rounds),
   seed: Number(values.seed),
-  onRound: (round, found) => {
+  onRound: (round, found, waiting) => {
+    if (waiting > 0) withIntents++;
     for (const one of found) console.log(`round ${round}: ${one}`);
     if ((round + 1) % 50 === 0)
       console.log(`${round + 1} kills, ${((Date.now() - started) / 1000).toFixed(0)} s`);
   },
 });
-console.log(`${values.rounds} kills, ${wrong.length} violations`);
+console.log(`${values.rounds} kills, ${withIntents} with an intent log, ${wrong.length} violations`);
 process.exitCode = wrong.length === 0 ? 0 : 1;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Prng } from '../../src/base/prng.js';
 import { checkStore } from '../../src/store/fsck.js';
+import { pendingIntents } from '../../src/store/intent-replay.js';
 import { until } from '../harness/commands.js';
 import { cliOk, MountedStore } from '../harness/mount.js';
 import { MixedLoad } from './load.js';
@@ -11,7 +12,8 @@ import { MixedLoad } from './load.js';
 export interface KillOptions {
   rounds: number;
   seed: number;
-  onRound?: (round: number, wrong: string[]) => void;
+  /** `waiting`: groups that the intent log had and the store lacked. */
+  onRound?: (round: number, wrong: string[], waiting: number) => void;
 }
 
 const LOAD_MS = 120_000;
@@ -37,12 +39,13 @@ export const killRounds = async ({ rounds, seed, onRound }: KillOptions): Promis
       const wrong = checkStore(mounted.store).findings.map(
         ({ rule, message }) => `fsck: ${rule}: ${message}`,
       );
+      const waiting = pendingIntents(mounted.store);
       const { stdout } = cliOk(['mount', mounted.store, mounted.mnt, '--json', ...args], {
         timeoutMs: LOAD_MS,
       });
       mounted.pid = (JSON.parse(stdout) as { pid: number }).pid;
       wrong.push(...load.check());
-      onRound?.(round, wrong);
+      onRound?.(round, wrong, waiting);
       all.push(...wrong.map((one) => `round ${round}: ${one}`));
       rmSync(dir, { recursive: true, force: true });
     }
