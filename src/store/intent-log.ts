@@ -6,8 +6,9 @@
  * pages of SQLite's. What changed since the last fsync is appended here; the group that it belongs to is committed
  * later, with what comes after.
  *
- * Records lie one after the other from the file's start, each on a page boundary. What follows the last is whatever was
- * there before: a record counts if its digest is right, its salt is the first one's, and it follows on the one before.
+ * The file has two halves, so that one can be written while the store gets what is in the other. In each, records lie
+ * one after the other from its start, each on a page boundary. What follows the last is whatever was there before: a record
+ * counts if its digest is right, its salt is the first one's, and it follows on the one before.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import {
@@ -39,12 +40,15 @@ const TXG_AT = 32;
 const PART_AT = 40;
 const LOG_BYTES_AT = 44;
 const PAGES_AT = 48;
+const BEFORE_AT = 52;
 const DIGEST_AT = 56;
 const DIGEST_BYTES = 32;
 const HEADER_BYTES = DIGEST_AT + DIGEST_BYTES;
 /** Larger parts aren't taken. */
 const RECORD_LOG_MAX = 64 << 10;
 export const RECORD_PAGES_MAX = 64;
+/** A half with less than this part of it left is nearly full. */
+const NEARLY_FULL = 1 / 8;
 /** So many times its size must be free on the host. */
 const HOST_ROOM = 8;
 
@@ -52,6 +56,8 @@ export const intentLogPath = (store: string): string => `${store}-intent`;
 
 /** Errors: Node's. */
 export const removeIntentLog = (store: string): void => rmSync(intentLogPath(store), { force: true });
+
+const halfOf = (bytes: number): number => Math.floor(bytes / 2 / PAGE_BYTES) * PAGE_BYTES;
 
 const roundUp = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 
@@ -99,15 +105,20 @@ export interface IntentPart extends EncodedTxg {
   txg: number;
   /** From 1 on, in each group. */
   part: number;
+  /** Of a first part: how many the group before has here, all of them needed; 0: that group is in the store. */
+  before: number;
 }
 
 /** Appends to a file that {@link prepareIntentLog} made. The caller calls {@link close}. */
 export class IntentLog {
   readonly #path: string;
   readonly #fd: number;
-  readonly #bytes: number;
+  /** Bytes of each half. */
+  readonly #halfBytes: number;
   readonly #ino: bigint;
   readonly #record = Buffer.alloc(roundUp(HEADER_BYTES + RECORD_LOG_MAX) + RECORD_PAGES_MAX * PAGE_BYTES);
+  /** Where the half in use begins, and where the next record goes. */
+  #start = 0;
   #at = 0;
 
   /** `uuid`: the store's. Errors: Node's. */
@@ -115,7 +126,7 @@ export class IntentLog {
     this.#path = intentLogPath(store);
     this.#fd = openSync(this.#path, constants.O_RDWR | constants.O_NOFOLLOW);
     const { size, ino } = fstatSync(this.#fd, { bigint: true });
-    this.#bytes = Number(size);
+    this.#halfBytes = halfOf(Number(size));
     this.#ino = ino;
     this.#record.writeUInt32LE(MAGIC, 0);
     this.#record.writeUInt32LE(VERSION, 4);
@@ -126,13 +137,17 @@ export class IntentLog {
 
   /**
    * Appends a part, whose pages are these frames of the pool in the order in which its log names them. False: it is too
-   * large, or there is no room left ({@link restart} makes some). Errors: FsError(EIO), Node's; it may be in the log
+   * large, or there is no room left in this half ({@link begin}). Errors: FsError(EIO), Node's; it may be in the log
    * then, or not.
    */
-  append({ txg, part, log, logBytes }: IntentPart, frames: readonly number[], pool: Uint8Array): boolean {
+  append(
+    { txg, part, before, log, logBytes }: IntentPart,
+    frames: readonly number[],
+    pool: Uint8Array,
+  ): boolean {
     const end = HEADER_BYTES + logBytes + frames.length * PAGE_BYTES;
     if (logBytes > RECORD_LOG_MAX || frames.length > RECORD_PAGES_MAX) return false;
-    if (this.#at + roundUp(end) > this.#bytes) return false;
+    if (roundUp(end) > this.#room) return false;
     if (statSync(this.#path, { bigint: true, throwIfNoEntry: false })?.ino !== this.#ino)
       throw new FsError(Errno.EIO, 'intent log taken away');
     const record = this.#record.subarray(0, end);
@@ -140,6 +155,7 @@ export class IntentLog {
     record.writeUInt32LE(part, PART_AT);
     record.writeUInt32LE(logBytes, LOG_BYTES_AT);
     record.writeUInt32LE(frames.length, PAGES_AT);
+    record.writeUInt32LE(before, BEFORE_AT);
     record.set(new Uint8Array(log, 0, logBytes), HEADER_BYTES);
     let at = HEADER_BYTES + logBytes;
     for (const frame of frames) {
@@ -157,9 +173,19 @@ export class IntentLog {
     fdatasyncSync(this.#fd);
   }
 
-  /** Begins anew at the file's start. Requires that everything appended so far is durable in the store. */
-  restart(): void {
-    this.#at = 0;
+  /** Goes on at the start of that half. Requires that everything in it is durable in the store. */
+  begin(half: 0 | 1): void {
+    this.#start = half * this.#halfBytes;
+    this.#at = this.#start;
+  }
+
+  get #room(): number {
+    return this.#start + this.#halfBytes - this.#at;
+  }
+
+  /** The half in use is. */
+  get nearlyFull(): boolean {
+    return this.#room < this.#halfBytes * NEARLY_FULL;
   }
 
   close(): void {
@@ -172,8 +198,11 @@ export interface IntentRecord extends IntentPart {
   pages: Uint8Array;
 }
 
-/** What the intent log of the store with this uuid holds, in order; nothing if there is no log. Errors: Node's. */
-export function readIntentLog(store: string, uuid: string): IntentRecord[] {
+/**
+ * What the intent log of the store with this uuid holds above group `txg`, in order; nothing if there is no log. Errors:
+ * Node's.
+ */
+export function readIntentLog(store: string, uuid: string, txg: number): IntentRecord[] {
   let bytes: Buffer;
   try {
     bytes = readFileSync(intentLogPath(store));
@@ -181,21 +210,31 @@ export function readIntentLog(store: string, uuid: string): IntentRecord[] {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
+  const half = halfOf(bytes.length);
+  const found = [0, half].flatMap((start) => recordsIn(bytes.subarray(start, start + half), uuid));
+  const newer = found
+    .filter((record) => record.txg > txg)
+    .sort((a, b) => (a.txg === b.txg ? a.part - b.part : a.txg - b.txg));
+  const end = newer.findIndex((record, i) => !(i === 0 ? record.part === 1 : follows(record, newer[i - 1])));
+  return end < 0 ? newer : newer.slice(0, end);
+}
+
+/** Those of one half: what follows them is left over. */
+function recordsIn(half: Buffer, uuid: string): IntentRecord[] {
   const records: IntentRecord[] = [];
-  const salt = Buffer.from(bytes.subarray(SALT_AT, SALT_AT + SALT_BYTES));
+  const salt = Buffer.from(half.subarray(SALT_AT, SALT_AT + SALT_BYTES));
   for (let at = 0; ;) {
-    const record = recordAt(bytes, at, uuid, salt);
-    if (record === undefined || !follows(record, records.at(-1))) return records;
+    const record = recordAt(half, at, uuid, salt);
+    const before = records.at(-1);
+    if (record === undefined || (before !== undefined && !follows(record, before))) return records;
     records.push(record);
     at += roundUp(HEADER_BYTES + record.logBytes + record.pages.length);
   }
 }
 
-/** The next part of the group, or the first of the next group. */
-const follows = ({ txg, part }: IntentPart, before: IntentPart | undefined): boolean =>
-  before === undefined || txg !== before.txg
-    ? part === 1 && (before === undefined || txg === before.txg + 1)
-    : part === before.part + 1;
+/** The next part of the group, or the first of the next group, with all parts of the one before there. */
+const follows = ({ txg, part, before }: IntentPart, last: IntentPart): boolean =>
+  txg === last.txg ? part === last.part + 1 : txg === last.txg + 1 && part === 1 && before === last.part;
 
 function recordAt(bytes: Buffer, at: number, uuid: string, salt: Buffer): IntentRecord | undefined {
   if (at + HEADER_BYTES > bytes.length) return undefined;
@@ -206,6 +245,7 @@ function recordAt(bytes: Buffer, at: number, uuid: string, salt: Buffer): Intent
   const part = bytes.readUInt32LE(at + PART_AT);
   const logBytes = bytes.readUInt32LE(at + LOG_BYTES_AT);
   const pages = bytes.readUInt32LE(at + PAGES_AT);
+  const before = bytes.readUInt32LE(at + BEFORE_AT);
   if (logBytes > RECORD_LOG_MAX || pages > RECORD_PAGES_MAX) return undefined;
   const pagesAt = at + HEADER_BYTES + logBytes;
   const end = pagesAt + pages * PAGE_BYTES;
@@ -213,5 +253,5 @@ function recordAt(bytes: Buffer, at: number, uuid: string, salt: Buffer): Intent
   const digest = bytes.subarray(at + DIGEST_AT, at + HEADER_BYTES);
   if (!digestOf(bytes.subarray(at, end)).equals(digest)) return undefined;
   const log = new Uint8Array(bytes.subarray(at + HEADER_BYTES, pagesAt)).buffer;
-  return { txg, part, log, logBytes, pages: new Uint8Array(bytes.subarray(pagesAt, end)) };
+  return { txg, part, before, log, logBytes, pages: new Uint8Array(bytes.subarray(pagesAt, end)) };
 }

@@ -1,6 +1,12 @@
 /** Brings what the intent log of a crashed daemon holds into the store: after that one file has everything again. */
 import { existsSync } from 'node:fs';
-import { intentLogPath, type IntentRecord, readIntentLog, removeIntentLog } from './intent-log.js';
+import {
+  intentLogPath,
+  type IntentPart,
+  type IntentRecord,
+  readIntentLog,
+  removeIntentLog,
+} from './intent-log.js';
 import { FsError } from '../base/errno.js';
 import { openStore } from './open.js';
 import { openError, StoreError } from './store-error.js';
@@ -14,7 +20,7 @@ export function pendingIntents(store: string): number {
   const db = openStore(store, { mode: 'read', cacheKiB: 1024 });
   try {
     const { txg } = readCounters(db, store);
-    return groupsAfter(txg, readIntentLog(store, readSuperblock(db, store).uuid)).length;
+    return groupsOf(readIntentLog(store, readSuperblock(db, store).uuid, txg)).length;
   } catch (error) {
     throw openError(store, error);
   } finally {
@@ -30,13 +36,9 @@ export interface Replayed {
 }
 const NOTHING: Replayed = { groups: 0, txg: 0, parts: 0 };
 
-const groupsAfter = (
-  txg: number,
-  records: readonly IntentRecord[],
-): { txg: number; parts: IntentRecord[] }[] => {
+const groupsOf = (records: readonly IntentRecord[]): { txg: number; parts: IntentRecord[] }[] => {
   const groups: { txg: number; parts: IntentRecord[] }[] = [];
   for (const record of records) {
-    if (record.txg <= txg) continue;
     if (record.part === 1) groups.push({ txg: record.txg, parts: [] });
     groups.at(-1)?.parts.push(record);
   }
@@ -44,7 +46,9 @@ const groupsAfter = (
 };
 
 /** As one group. */
-const joined = (parts: readonly IntentRecord[]): Omit<IntentRecord, 'txg' | 'part'> => {
+const joined = (
+  parts: readonly IntentRecord[],
+): Omit<IntentRecord, keyof Omit<IntentPart, 'log' | 'logBytes'>> => {
   const logs = parts.map(({ log, logBytes }) => new Uint8Array(log, 0, logBytes));
   const log = new Uint8Array(Buffer.concat(logs)).buffer;
   renumberFrames(log, log.byteLength);
@@ -66,7 +70,7 @@ export function replayIntentLog(store: string): Replayed {
   let replayed: Replayed = NOTHING;
   try {
     const { txg } = writer.counters();
-    const groups = groupsAfter(txg, readIntentLog(store, writer.superblock.uuid));
+    const groups = groupsOf(readIntentLog(store, writer.superblock.uuid, txg));
     if (groups.length > 0 && groups[0].txg !== txg + 1) throw newerState(store, path);
     for (const group of groups) {
       const { log, logBytes, pages } = joined(group.parts);

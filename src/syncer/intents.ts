@@ -4,8 +4,8 @@
  * other, and without a sync.
  *
  * The log may hear of group n only if all of group n-1 is durable: in the store, or in the log as well, whose last part
- * of it is written when it is sealed. When it is full, or has missed something, the next barrier is one of the store,
- * and then it begins anew.
+ * of it is written when it is sealed. When it has missed something, the next barrier is one of the store. When a half of
+ * it is nearly full, the open group is committed, with a sync, and the next one goes to the other half meanwhile.
  *
  * The dispatcher itself writes and syncs: handing that to another thread and hearing of it takes as long as the disk
  * does. A disk that is slow would make all others wait, so it is spared: see {@link SLOW_MS}.
@@ -41,6 +41,11 @@ export class Intents {
   #logBytes = 0;
   /** All of that group is in the log. */
   #whole = false;
+  /** Of the group before it, if that is in the log as well: how many parts. */
+  #before = 0;
+  /** The half in use, and the newest group in each. */
+  #half: 0 | 1 = 0;
+  readonly #newest: [number, number] = [0, 0];
   #averageMs = 0;
   #spared = 0;
 
@@ -86,7 +91,7 @@ export class Intents {
    * with it all that was written before. False: that can't be, and the next barrier must be the store's.
    */
   take(txg: number, stored: number, delta: Delta, log: TxgLog, counters: StoreCounters): boolean {
-    if (this.#txg <= stored) this.#restart();
+    if (txg !== this.#txg) this.#beginGroup(txg, stored);
     const startedMs = this.#clock.monotonicMs();
     if (!this.#append(txg, delta, log, counters, true)) return false;
     this.#averageMs += (this.#clock.monotonicMs() - startedMs - this.#averageMs) * NEWEST;
@@ -98,12 +103,19 @@ export class Intents {
   }
 
   /**
-   * The open group `txg`, of which there are parts, is sealed: its last part is written, though not synced. Without
-   * `delta` it misses something.
+   * The open group `txg` is sealed: if there are parts of it, its last one is written, though not synced. Without `delta` it
+   * misses something. True: all of it is durable.
    */
-  seal(txg: number, delta: Delta | undefined, log: TxgLog, counters: StoreCounters): void {
-    if (this.#txg !== txg) return;
-    if (delta !== undefined) this.#whole = this.#append(txg, delta, log, counters, false);
+  seal(txg: number, delta: Delta | undefined, log: TxgLog, counters: StoreCounters): boolean {
+    if (this.#txg !== txg || delta === undefined) return false;
+    const durable = delta.isEmpty && this.hasAll(log);
+    this.#whole = durable || this.#append(txg, delta, log, counters, false);
+    return durable;
+  }
+
+  /** The group that is open should be committed durably, though nobody waits for it: then the other half can be used. */
+  get wantsCommit(): boolean {
+    return this.#log?.nearlyFull === true;
   }
 
   close(): void {
@@ -111,18 +123,22 @@ export class Intents {
     this.#log = undefined;
   }
 
-  #restart(): void {
-    this.#log?.restart();
-    this.#txg = 0;
+  /** The first part of `txg` comes: in this half, anew if the store has all of it, or in the other one. */
+  #beginGroup(txg: number, stored: number): void {
+    const other = this.#half === 0 ? 1 : 0;
+    if (this.#newest[this.#half] <= stored) this.#log?.begin(this.#half);
+    else if (this.wantsCommit && this.#newest[other] <= stored) {
+      this.#half = other;
+      this.#log?.begin(other);
+    }
+    this.#before = stored >= txg - 1 ? 0 : this.#part;
+    this.#txg = txg;
+    this.#part = 0;
+    this.#logBytes = 0;
+    this.#whole = false;
   }
 
   #append(txg: number, delta: Delta, log: TxgLog, counters: StoreCounters, sync: boolean): boolean {
-    if (this.#txg !== txg) {
-      this.#txg = txg;
-      this.#part = 0;
-      this.#logBytes = 0;
-      this.#whole = false;
-    }
     const scratch = this.#scratch;
     scratch.clear();
     scratch.copyFrom(log, this.#logBytes);
@@ -130,7 +146,7 @@ export class Intents {
     scratch.setCounters(counters);
     const { logBytes } = log;
     try {
-      const part = { txg, part: this.#part + 1, ...scratch.peek() };
+      const part = { txg, part: this.#part + 1, before: this.#before, ...scratch.peek() };
       if (this.#log?.append(part, delta.frames, this.#pool.bytes) !== true) return false;
       if (sync) this.#log.sync();
     } catch {
@@ -138,6 +154,7 @@ export class Intents {
       this.close();
       return false;
     }
+    this.#newest[this.#half] = txg;
     this.#part++;
     this.#logBytes = logBytes;
     this.parts++;

@@ -268,7 +268,11 @@ export class Txgs implements RoomTaker {
 
   /** Seals if it is time to. To be called after each request, at the deadline, and after each reply. */
   poll(): void {
-    if (this.#openBarrier === 'log') this.#openBarrier = this.#takeIntents() ? 'none' : 'store';
+    if (this.#openBarrier === 'log') {
+      const wantsCommit =
+        !this.#takeIntents() || (this.#sealed === undefined && this.intents?.wantsCommit === true);
+      this.#openBarrier = wantsCommit ? 'store' : 'none';
+    }
     if (this.#sealed !== undefined) return;
     if (this.#openBarrier === 'store') {
       this.#seal();
@@ -293,9 +297,9 @@ export class Txgs implements RoomTaker {
 
   #seal(): void {
     const barrier = this.#openBarrier === 'store';
-    // After a barrier of the store's the intent log begins anew.
-    const missed = barrier || this.#cut || this.#rows.length > 0;
-    this.intents?.seal(this.openId, missed ? undefined : this.#delta, this.#log, this.counters);
+    const missed = this.#cut || this.#rows.length > 0;
+    const delta = missed ? undefined : this.#delta;
+    if (this.intents?.seal(this.openId, delta, this.#log, this.counters) === true) this.durable = this.openId;
     this.#delta = undefined;
     this.#cut = false;
     const group = new SealedGroup(this.openId, barrier, this.#dirtyVnodes, this.#dirtyNames, this.#rows);
