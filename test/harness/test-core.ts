@@ -30,8 +30,6 @@ import type { FileSystem } from '../../src/vfs/filesystem.js';
 /** Small, so that the log is folded into the store all the time. */
 const WAL_SOFT_BYTES = 256 << 10;
 
-const INTENT_BYTES = 512 << 10;
-
 /** Calls between two checks while churning. */
 const CHECK_EVERY = 20;
 
@@ -47,8 +45,8 @@ export interface TestCoreOptions {
   aheadShare?: number;
   /** A seed: before each call, at random, groups are sealed and committed, vnodes recycled, invariants checked. */
   churn?: number;
-  /** With an intent log, to which barriers go, those of the churn too. */
-  intents?: boolean;
+  /** With an intent log of so many bytes, to which barriers go, those of the churn too. */
+  intents?: number;
   /** Calls between two such checks that ask the store as well, which takes ten times as long; default: each does. */
   askStoreEvery?: number;
 }
@@ -91,10 +89,10 @@ export class InProcessCore {
       // For ever: a checkpoint in this thread that waits for the reader must be preceded by idle().
       snapshotMs: Infinity,
       hostFreeBytes: () => options.hostFreeBytes ?? 1 << 30,
-      intentLog: options.intents,
+      intentLog: options.intents !== undefined,
     });
-    if (options.intents === true) {
-      prepareIntentLog(this.store, INTENT_BYTES);
+    if (options.intents !== undefined) {
+      prepareIntentLog(this.store, options.intents);
       this.core.txgs.intents?.ready();
     }
     this.#vfs =

@@ -22,6 +22,8 @@ const SEEDS = given !== undefined ? [Number(given)] : [1, 2, 26, Date.now() % 1_
 const SMALL = { pages: 96, vnodesMax: 8 };
 const MODES = { allocate: 0, 'allocate-keep': 1, punch: 3, zero: 16, 'zero-keep': 17 } as const;
 
+/** So few that its halves are used in turns. */
+const INTENT_BYTES = 192 << 10;
 /** Operations between two crashes. */
 const CRASH_EVERY = 40;
 
@@ -113,7 +115,7 @@ const replay = (
   churn: number,
   crashes?: { brought: number },
 ): Difference | undefined => {
-  const core = createTestCore({ ...SMALL, churn, intents: crashes !== undefined });
+  const core = createTestCore({ ...SMALL, churn, intents: crashes === undefined ? undefined : INTENT_BYTES });
   const fs = new CoreClient(core, { ...VNODEFS_CAPABILITIES, permissions: false, openSpecial: false });
   let found: Difference | undefined;
   try {

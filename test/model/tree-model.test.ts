@@ -16,6 +16,8 @@ const COUNT = Number(process.env['VNODEFS_OPS'] ?? (fullSize ? 20_000 : 2_000));
 /** With tiny budgets: invariants are checked at each step. */
 const TINY_SEEDS = given !== undefined || !fullSize ? SEEDS : Array.from({ length: 20 }, (_, i) => i + 1);
 const TINY_COUNT = Number(process.env['VNODEFS_OPS'] ?? (fullSize ? 100_000 : 2_000));
+/** So few that its halves are used in turns. */
+const INTENT_BYTES = 96 << 10;
 /** Operations between two crashes. */
 const CRASH_EVERY = 50;
 const FULL_SIZE = { wholeEvery: 20_000, keepsTree: true };
@@ -84,7 +86,7 @@ await t.test(
 
 await t.test('the core with an intent log, crashed again and again', async (ct) => {
   for (const seed of SEEDS) {
-    const target = await openCoreTarget({ pages: 128, vnodesMax: 32, churn: seed, intents: true });
+    const target = await openCoreTarget({ pages: 128, vnodesMax: 32, churn: seed, intents: INTENT_BYTES });
     let steps = 0;
     let brought = 0;
     const onStep = (): void => {

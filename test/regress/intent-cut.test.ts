@@ -36,7 +36,7 @@ const cases: Record<string, (fs: CoreClient, fd: number) => void> = {
 
 for (const [what, act] of Object.entries(cases)) {
   await t.test(what, (ct) => {
-    const core = createTestCore({ intents: true });
+    const core = createTestCore({ intents: 512 << 10 });
     const fs = new CoreClient(core, { ...VNODEFS_CAPABILITIES, permissions: false, openSpecial: false });
     const { txgs } = core.core;
     const fd = fs.open('/f', O.RDWR | O.CREAT);

@@ -18,7 +18,7 @@ import { scratchDir } from '../store/scratch.js';
 const PAGE = 4096;
 
 const open = (t: Test): { core: InProcessCore; fs: CoreClient; parts: () => number } => {
-  const core = createTestCore({ intents: true });
+  const core = createTestCore({ intents: 512 << 10 });
   const fs = new CoreClient(core, { ...VNODEFS_CAPABILITIES, permissions: false, openSpecial: false });
   t.teardown(() => {
     fs.closeAll();
