@@ -27,10 +27,11 @@ export const takeDown = async (entry: RegistryEntry, host: Host): Promise<Unmoun
   const phases: Phase[] = [];
   const startMs = performance.now();
   if (mount !== undefined) {
+    // While it is mounted: its number may be another mount's as soon as it isn't.
+    host.abort(mount.device);
     const detached = await host.detach(entry.mountpoint, true, DETACH_MS);
     const trouble = detached.outcome === 'failed' ? detached.reason : '';
     phases.push({ name: 'detach', ms: Math.round(performance.now() - startMs), trouble });
-    host.abort(mount.device);
   }
   const killMs = performance.now();
   try {

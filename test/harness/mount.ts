@@ -1,6 +1,6 @@
 /**
  * A store mounted by the real command line in a temporary directory. Everything has a deadline; a watchdog process lets
- * go of the mount (umount -l, then abort of the FUSE connection) if the test process dies or hangs. Teardown unmounts
+ * go of the mount (abort of the FUSE connection, then umount -l) if the test process dies or hangs. Teardown unmounts
  * and throws if the mount or its daemon is still there.
  *
  * VNODEFS_TEST_TRANSPORT=fuse-native: on that transport; what it lacks is skipped, see {@link lacks}.
@@ -153,13 +153,14 @@ export interface MountOptions extends Pick<RunOptions, 'uid' | 'gid'> {
 export const forceUnmount = (mountpoint: string): void => {
   const device = mountedDevice(mountpoint);
   if (device === undefined) return;
-  tryRun('umount', ['-l', mountpoint], { timeoutMs: 10_000 });
   const connections = '/sys/fs/fuse/connections';
   tryRun('sh', ['-c', `mountpoint -q ${connections} || mount -t fusectl none ${connections}`], {
     timeoutMs: 10_000,
   });
   const abort = `${connections}/${device.split(':')[1]}/abort`;
+  // While it is mounted: its number may be another mount's as soon as it isn't.
   if (existsSync(abort)) writeFileSync(abort, '1');
+  tryRun('umount', ['-l', mountpoint], { timeoutMs: 10_000 });
 };
 
 /** Waits for the test to end: a line means all is well, end of file or the deadline means clean up. */
@@ -167,8 +168,8 @@ const WATCHDOG = `
 if read -r -t ${WATCHDOG_SECONDS} line; then exit 0; fi
 minor=$(awk -v m="$1" '$5 == m { split($3, d, ":"); print d[2] }' /proc/self/mountinfo)
 [ -n "$minor" ] || exit 0
-umount -l "$1"
 for c in $minor; do [ -e /sys/fs/fuse/connections/$c/abort ] && echo 1 > /sys/fs/fuse/connections/$c/abort; done
+umount -l "$1"
 `;
 
 export class MountedStore {
