@@ -65,9 +65,12 @@ export class Dispatcher {
     );
   }
 
-  /** After an exception in {@link run}: groups already handed over are whole, so let the syncers commit them, and close. */
+  /**
+   * After an exception in {@link run}: groups already handed over are whole, so let the syncers commit them, and close.
+   * What an intent log has of the open group comes in with the next mount.
+   */
   saveWhatIsSafe(): void {
-    for (const mount of this.#mounts) mount.closeSyncer();
+    for (const mount of this.#mounts) mount.closeSyncer(false);
   }
 
   /** False: it is over. */
@@ -145,7 +148,7 @@ export class Dispatcher {
       this.#mounts.push(served);
       this.#loop.add(served.session);
     } catch (error) {
-      syncer.postMessage({ kind: 'close' });
+      syncer.postMessage({ kind: 'close', whole: false });
       this.#notifications.closeDevice(config.deviceFd);
       const { message, stack } = error instanceof Error ? error : new Error(String(error));
       say({ kind: 'refused', mount, message, stack: stack ?? '' });

@@ -85,7 +85,7 @@ export class MainDispatcher {
       syncer.on('message', (reply: SyncerReply) => this.#guard(() => served.onSyncerReply(reply)));
       this.#mounts.push(served);
     } catch (error) {
-      syncer.postMessage({ kind: 'close' });
+      syncer.postMessage({ kind: 'close', whole: false });
       refuse(error);
     }
   }

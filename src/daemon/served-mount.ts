@@ -291,9 +291,9 @@ export class ServedMount<S extends ServedSession> {
     });
   }
 
-  /** See Dispatcher.saveWhatIsSafe. */
-  closeSyncer(): void {
-    this.#syncer.postMessage({ kind: 'close' });
+  /** `whole`: see CloseRequest. */
+  closeSyncer(whole: boolean): void {
+    this.#syncer.postMessage({ kind: 'close', whole });
   }
 
   /** The reader goes first: SQLite folds in and removes the WAL when the last connection closes. */
@@ -301,7 +301,7 @@ export class ServedMount<S extends ServedSession> {
     if (this.#phase !== 'finishing') return;
     this.#phase = 'closing';
     this.#core.close();
-    this.closeSyncer();
+    this.closeSyncer(true);
   }
 
   /** `closed`: the syncer has ended. */

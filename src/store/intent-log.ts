@@ -12,10 +12,10 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import {
-  chownSync,
   closeSync,
   constants,
   fchmodSync,
+  fchownSync,
   fdatasyncSync,
   fstatSync,
   fsyncSync,
@@ -66,37 +66,44 @@ const digestOf = (record: Uint8Array): Buffer =>
 
 /**
  * Makes the file, `bytes` long and with all its blocks written, durably, name and all: after that an fdatasync of it
- * has nothing to record but its pages. Owner and mode are the store's. Errors: FsError(ENOSPC), Node's; then no file is left half made
- * that {@link readIntentLog} would take for a log.
+ * has nothing to record but its pages. Owner and mode are the store's. Errors: FsError(ENOSPC), Node's (EEXIST: one is
+ * there, to be brought in first); then nothing is left.
  */
 export function prepareIntentLog(store: string, bytes: number): void {
-  const { mode, uid, gid } = statSync(store);
   const host = statfsSync(store);
   // On a disk that is nearly full the store needs what is left.
   if (host.bavail * host.bsize < bytes * HOST_ROOM) throw new FsError(Errno.ENOSPC, 'intent log');
   const path = intentLogPath(store);
-  const fd = openSync(
-    path,
-    constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
-    0o600,
-  );
+  const fd = openSync(path, 'wx+', 0o600);
   try {
-    fchmodSync(fd, mode & 0o666);
-    if (process.geteuid?.() === 0) chownSync(path, uid, gid);
-    const zeros = Buffer.alloc(1 << 20);
-    for (let at = 0; at < bytes; at += zeros.length) {
-      const length = Math.min(zeros.length, bytes - at);
-      if (writeSync(fd, zeros, 0, length, at) !== length) throw new FsError(Errno.ENOSPC, 'intent log');
-    }
-    fsyncSync(fd);
+    fill(fd, store, bytes);
+    syncDirectory(dirname(path));
+  } catch (error) {
+    removeIntentLog(store);
+    throw error;
   } finally {
     closeSync(fd);
   }
-  const dir = openSync(dirname(path), constants.O_RDONLY);
+}
+
+function fill(fd: number, store: string, bytes: number): void {
+  const { mode, uid, gid } = statSync(store);
+  fchmodSync(fd, mode & 0o666);
+  if (process.geteuid?.() === 0) fchownSync(fd, uid, gid);
+  const zeros = Buffer.alloc(1 << 20);
+  for (let at = 0; at < bytes; at += zeros.length) {
+    const length = Math.min(zeros.length, bytes - at);
+    if (writeSync(fd, zeros, 0, length, at) !== length) throw new FsError(Errno.ENOSPC, 'intent log');
+  }
+  fsyncSync(fd);
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
   try {
-    fsyncSync(dir);
+    fsyncSync(fd);
   } finally {
-    closeSync(dir);
+    closeSync(fd);
   }
 }
 

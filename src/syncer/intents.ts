@@ -27,6 +27,8 @@ const OBJECTS_MAX = 1000;
 const NEWEST = 1 / 32;
 
 export class Intents {
+  /** The file is this daemon's. */
+  made = false;
   /** Parts that were written. */
   parts = 0;
   readonly #store: string;
@@ -59,7 +61,8 @@ export class Intents {
 
   /** The syncer has made the file. */
   ready(): void {
-    if (this.#log !== undefined) return;
+    if (this.made) return;
+    this.made = true;
     try {
       this.#log = new IntentLog(this.#store, this.#uuid);
     } catch {

@@ -38,6 +38,8 @@ export interface ReadAheadRequest {
 /** Dispatcher → syncer: no more groups; checkpoint, close the store, answer 'closed'. */
 export interface CloseRequest {
   kind: 'close';
+  /** True: whatever a barrier confirmed is in the store, so nobody needs the intent log any more. */
+  whole: boolean;
 }
 export type SyncerRequest = CommitRequest | ReadAheadRequest | CloseRequest;
 

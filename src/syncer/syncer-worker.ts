@@ -75,7 +75,7 @@ const take = (request: SyncerRequest): void => {
   clearTimeout(idleTimer);
   clearTimeout(retryTimer); // given up: whoever closes after a failed group has said so
   ahead.close();
-  reply({ kind: 'closed', ...(syncer?.close() ?? { errno: 0, reason: '' }) });
+  reply({ kind: 'closed', ...(syncer?.close(request.whole) ?? { errno: 0, reason: '' }) });
   dispatcher.close();
 };
 

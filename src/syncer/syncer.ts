@@ -144,9 +144,8 @@ export class Syncer {
       this.#intents = 'made';
       return true;
     } catch {
-      // No room, or no right to make a file there: barriers do without.
+      // No room, or no right to make a file there, or one is there that could not be brought in: barriers do without.
       this.#intents = 'impossible';
-      removeIntentLog(this.#store);
       return false;
     }
   }
@@ -166,14 +165,14 @@ export class Syncer {
   }
 
   /**
-   * Folds everything in and closes: one file is left. Returns errno (0: done) and the reason. Where not everything could
-   * be committed, the intent log stays for the next mount.
+   * Folds everything in and closes: one file is left. Returns errno (0: done) and the reason. Where the store has not
+   * everything (`whole`, and no group failed), the intent log stays for the next mount.
    */
-  close(): { errno: number; reason: string } {
+  close(whole: boolean): { errno: number; reason: string } {
     try {
       this.#wal.close();
       this.#writer.close();
-      if (!this.#failed) removeIntentLog(this.#store);
+      if (whole && !this.#failed && this.#intents === 'made') removeIntentLog(this.#store);
       return { errno: 0, reason: '' };
     } catch (error) {
       return { errno: error instanceof FsError ? error.errno : 5, reason: String(error) };

@@ -4,6 +4,8 @@
  */
 import { FsError, fsError } from '../base/errno.js';
 import { ROOT_INO, type ByteName, type Fh, type Ino } from '../base/ids.js';
+import { existsSync } from 'node:fs';
+import { intentLogPath } from '../store/intent-log.js';
 import { PAGE_BYTES } from '../store/types.js';
 import type { BioOps } from '../vnode/bio-ops.js';
 import { fsidOfUuid, formatFsid, vfsGetnewfsid, vfsSetfsid } from '../vnode/fsid.js';
@@ -115,6 +117,9 @@ export class FileSystem implements api.Vfs {
     if (!readOnly) {
       if (state.reader.standIns !== undefined && state.reader.standIns.size > 0)
         return done(fsError('EROFS', 'the store is damaged'));
+      // What could not be brought in when it was mounted would not fit any more.
+      if (state.txgs.intents?.made !== true && existsSync(intentLogPath(state.options.store)))
+        return done(fsError('EROFS', 'its intent log could not be brought in'));
       mount.flag &= ~MNT_RDONLY;
       if (mount.bioOps === undefined) {
         mount.bioOps = this.#bioOps;

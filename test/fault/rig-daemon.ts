@@ -108,7 +108,7 @@ const serve = (): void => {
     if (closing) return;
     closing = true;
     core.close();
-    syncer.postMessage({ kind: 'close' });
+    syncer.postMessage({ kind: 'close', whole: true });
   };
   const loop = new DeviceLoop({
     wakeFd,

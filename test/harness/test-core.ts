@@ -242,7 +242,7 @@ export class InProcessCore {
         left.push(`${vp.ino}: use ${vp.useCount} hold ${vp.holdCount} lookup ${vp.lookupCount}`);
       }
     }
-    this.abandon();
+    this.abandon(true);
     const report = checkStore(this.store);
     if (this.#dir !== undefined) rmSync(this.#dir, { recursive: true });
     if (left.length > 0) throw new Error(`left behind: ${left.join('; ')}`);
@@ -250,10 +250,10 @@ export class InProcessCore {
   }
 
   /** As a crash of the daemon: what is not committed is lost. The store stays. */
-  abandon(): void {
+  abandon(whole = false): void {
     this.core.close();
     this.#ahead.close();
-    this.#syncer.close();
+    this.#syncer.close(whole);
     this.#lock.close();
   }
 }

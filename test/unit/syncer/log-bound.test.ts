@@ -38,7 +38,7 @@ class Rig {
     this.store = join(scratchDir(t), 'store.db');
     createStore(this.store);
     this.syncer = new Syncer(this.store, this.#pool, LIMITS);
-    t.teardown(() => this.syncer.close());
+    t.teardown(() => this.syncer.close(true));
   }
 
   /** Commits a file that has chunks `from` to `to` - 1, those written anew. */
