@@ -28,6 +28,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { Errno, FsError } from '../base/errno.js';
+import { syncPath } from '../base/sync-path.js';
 import type { EncodedTxg } from './txg-log.js';
 import { PAGE_BYTES } from './types.js';
 
@@ -77,7 +78,7 @@ export function prepareIntentLog(store: string, bytes: number): void {
   const fd = openSync(path, 'wx+', 0o600);
   try {
     fill(fd, store, bytes);
-    syncDirectory(dirname(path));
+    syncPath(dirname(path));
   } catch (error) {
     removeIntentLog(store);
     throw error;
@@ -96,15 +97,6 @@ function fill(fd: number, store: string, bytes: number): void {
     if (writeSync(fd, zeros, 0, length, at) !== length) throw new FsError(Errno.ENOSPC, 'intent log');
   }
   fsyncSync(fd);
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Some of a group's changes: those since the part before, all of them together what an fsync had to make durable. */

@@ -1,12 +1,6 @@
 /** Brings what the intent log of a crashed daemon holds into the store: after that one file has everything again. */
 import { existsSync } from 'node:fs';
-import {
-  intentLogPath,
-  type IntentPart,
-  type IntentRecord,
-  readIntentLog,
-  removeIntentLog,
-} from './intent-log.js';
+import { intentLogPath, type IntentRecord, readIntentLog, removeIntentLog } from './intent-log.js';
 import { FsError } from '../base/errno.js';
 import { openStore } from './open.js';
 import { openError, StoreError } from './store-error.js';
@@ -46,9 +40,7 @@ const groupsOf = (records: readonly IntentRecord[]): { txg: number; parts: Inten
 };
 
 /** As one group. */
-const joined = (
-  parts: readonly IntentRecord[],
-): Omit<IntentRecord, keyof Omit<IntentPart, 'log' | 'logBytes'>> => {
+const joined = (parts: readonly IntentRecord[]): Pick<IntentRecord, 'log' | 'logBytes' | 'pages'> => {
   const logs = parts.map(({ log, logBytes }) => new Uint8Array(log, 0, logBytes));
   const log = new Uint8Array(Buffer.concat(logs)).buffer;
   renumberFrames(log, log.byteLength);

@@ -4,9 +4,10 @@
  */
 import Database from 'better-sqlite3';
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, linkSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ROOT_INO } from '../base/ids.js';
+import { syncPath } from '../base/sync-path.js';
 import { DEFAULTS } from './defaults.js';
 import { lockStore } from './lock.js';
 import { openStore } from './open.js';
@@ -48,7 +49,7 @@ export function createStore(path: string, options: MkfsOptions = {}): Superblock
     const superblock = build(temporary, options);
     if (lock === undefined) linkSync(temporary, path);
     else renameSync(temporary, path);
-    syncDirectory(dirname(path));
+    syncPath(dirname(path));
     return superblock;
   } catch (error) {
     throw createError(path, error);
@@ -174,15 +175,6 @@ function fill(db: Database.Database, options: MkfsOptions): void {
     `INSERT INTO inode(ino, ${INODE_COLUMNS.join(', ')}) VALUES (${ROOT_INO}, ?, ?, ?, 2, 0, 0, 0, 0, 0, ${ROOT_INO}, 3, ` +
       '?, ?, ?, ?, ?, ?, ?, ?)',
   ).run(mode, options.rootUid ?? 0, options.rootGid ?? 0, sec, nsec, sec, nsec, sec, nsec, sec, nsec);
-}
-
-function syncDirectory(directory: string): void {
-  const fd = openSync(directory, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function createError(path: string, error: unknown): StoreError {

@@ -9,18 +9,9 @@
  * one transaction. Structure comes before values, since counts follow from it. What is left after {@link ROUNDS_MAX},
  * or when a round finds nothing that it can put right, is reported as it is.
  */
-import {
-  constants,
-  copyFileSync,
-  closeSync,
-  chmodSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  renameSync,
-  statSync,
-} from 'node:fs';
+import { constants, copyFileSync, chmodSync, existsSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { syncPath } from '../base/sync-path.js';
 import { Collector, type FsckFinding, type FsckProgress, type Level } from './fsck-findings.js';
 import { examine, FSCK_CACHE_KIB, type Examination, type FsckReport } from './fsck.js';
 import { intentLogPath } from './intent-log.js';
@@ -241,15 +232,6 @@ export class Repair {
     } finally {
       db.close();
     }
-  }
-}
-
-function syncPath(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

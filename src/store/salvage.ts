@@ -4,8 +4,9 @@
  */
 import Database from 'better-sqlite3';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { syncPath } from '../base/sync-path.js';
 import { lockStore, type StoreLock } from './lock.js';
 import { createTables } from './mkfs.js';
 import { openStore } from './open.js';
@@ -215,14 +216,5 @@ function copyNamelessEntries(source: Database.Database, target: Database.Databas
     }
   } catch (error) {
     if (!(error instanceof Database.SqliteError)) throw error;
-  }
-}
-
-function syncPath(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

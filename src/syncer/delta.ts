@@ -1,9 +1,10 @@
 /** What has changed in the open group since the intent log last heard of it. Kept only for groups it has heard of. */
 import type { Ino } from '../base/ids.js';
 import type { TxgOps } from '../store/types.js';
-import { lowestBit, type Buf } from '../vnode/buf.js';
+import { listPages, type Buf } from '../vnode/buf.js';
 import type { NameEntry } from '../vnode/name-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
+import { putOrphans } from './group-encoder.js';
 
 export class Delta {
   readonly vnodes = new Set<Vnode>();
@@ -39,20 +40,12 @@ export class Delta {
       else log.putInode(vp);
     }
     for (const [buf, mask] of this.pages) if (!buf.dead) this.#encodePages(buf, mask & buf.dirty, log);
-    for (const [ino, orphan] of this.orphans) {
-      if (orphan) log.addOrphan(ino);
-      else log.removeOrphan(ino);
-    }
+    putOrphans(log, this.orphans);
   }
 
   #encodePages(buf: Buf, mask: number, log: TxgOps): void {
-    let count = 0;
-    for (let rest = mask; rest !== 0; rest &= rest - 1) {
-      const page = lowestBit(rest);
-      this.#pages[count] = page;
-      this.#frames[count++] = buf.frames[page];
-      this.frames.push(buf.frames[page]);
-    }
+    const count = listPages(buf, mask, this.#pages, this.#frames);
+    for (let i = 0; i < count; i++) this.frames.push(this.#frames[i]);
     if (count > 0) log.writePages(buf.vp.ino, buf.index, buf.vp.size, this.#pages, this.#frames, count);
   }
 

@@ -7,6 +7,14 @@ import type { NameEntry } from '../vnode/name-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
 import type { SealedGroup } from './sealed-group.js';
 
+/** Inodes that join (true) or leave the stored list of orphans. */
+export const putOrphans = (log: TxgOps, orphans: ReadonlyMap<Ino, boolean>): void => {
+  for (const [ino, orphan] of orphans) {
+    if (orphan) log.addOrphan(ino);
+    else log.removeOrphan(ino);
+  }
+};
+
 export class GroupEncoder {
   readonly #log: TxgOps;
   readonly #pageScratch: number[] = [];
@@ -20,10 +28,7 @@ export class GroupEncoder {
   encode(group: SealedGroup, orphans: ReadonlyMap<Ino, boolean>, counters: StoreCounters): void {
     for (const entry of group.names) this.#putName(entry);
     for (const vp of group.vnodes) this.#putVnode(vp, group);
-    for (const [ino, orphan] of orphans) {
-      if (orphan) this.#log.addOrphan(ino);
-      else this.#log.removeOrphan(ino);
-    }
+    putOrphans(this.#log, orphans);
     this.#log.setCounters(counters);
   }
 

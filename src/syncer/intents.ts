@@ -147,7 +147,6 @@ export class Intents {
     scratch.copyFrom(log, this.#logBytes);
     delta.encode(scratch);
     scratch.setCounters(counters);
-    const { logBytes } = log;
     try {
       const part = { txg, part: this.#part + 1, before: this.#before, ...scratch.peek() };
       if (this.#log?.append(part, delta.frames, this.#pool.bytes) !== true) return false;
@@ -159,7 +158,7 @@ export class Intents {
     }
     this.#newest[this.#half] = txg;
     this.#part++;
-    this.#logBytes = logBytes;
+    this.#logBytes = log.logBytes;
     this.parts++;
     return true;
   }

@@ -4,7 +4,7 @@
  * The group owns the frames it lists; see Buf for what a write to a sealed page does.
  */
 import type { BufCache } from '../vnode/buf-cache.js';
-import { lowestBit, popcount, type Buf } from '../vnode/buf.js';
+import { listPages, lowestBit, popcount, type Buf } from '../vnode/buf.js';
 import type { NameCache, NameEntry } from '../vnode/name-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
@@ -36,14 +36,8 @@ export class SealedGroup {
    */
   takeBuf(buf: Buf, pages: number[], frames: number[]): number {
     const mask = buf.dirty;
-    let count = 0;
-    for (let rest = mask; rest !== 0; rest &= rest - 1) {
-      const page = lowestBit(rest);
-      pages[count] = page;
-      frames[count] = buf.frames[page];
-      this.frames.push(buf.frames[page]);
-      count++;
-    }
+    const count = listPages(buf, mask, pages, frames);
+    for (let i = 0; i < count; i++) this.frames.push(frames[i]);
     this.bufs.push(buf);
     this.masks.push(mask);
     buf.sealed = mask;

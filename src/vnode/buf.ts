@@ -93,3 +93,14 @@ export const maskBelow = (pages: number): number => (pages <= 0 ? 0 : maskOf(0, 
  * 1)`.
  */
 export const lowestBit = (mask: number): number => 31 - Math.clz32(mask & -mask);
+
+/** Lists the pages of `mask` and their frames in these arrays, from their start. Returns how many. */
+export const listPages = (buf: Buf, mask: number, pages: number[], frames: number[]): number => {
+  let count = 0;
+  for (let rest = mask; rest !== 0; rest &= rest - 1) {
+    const page = lowestBit(rest);
+    pages[count] = page;
+    frames[count++] = buf.frames[page];
+  }
+  return count;
+};
