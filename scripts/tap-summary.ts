@@ -1,5 +1,5 @@
 /**
- * Reads a run's raw TAP and prints what failed and `N passed, N failed`, counting assertions: a test point that closes
+ * Reads a run's raw TAP and prints what failed, and why, and `N passed, N failed`, counting assertions: a test point that closes
  * a subtest counts only when it failed for a reason of its own (a time-out, a wrong plan). `tap-summary FILE STATUS LEFTOVERS` exits
  * non-zero on any failure and when nothing was tested.
  */
@@ -10,14 +10,22 @@ export interface TapCounts {
   passed: number;
   failed: number;
   skipped: number;
-  /** Of what failed: file > subtest > point. */
-  failures: string[];
+  failures: Failed[];
+}
+
+export interface Failed {
+  /** File > subtest > point. */
+  name: string;
+  /** What tap says of it: lines of YAML. */
+  details: string[];
 }
 
 const SUBTEST = /^( *)# Subtest: (.*)$/;
 const POINT = /^( *)(not )?ok\b(.*)$/;
 /** tap indents a subtest by four spaces a level. */
 const INDENT = 4;
+/** Of one failure, so that a log that is cut short still says why. */
+const DETAILS_MAX = 60;
 
 export const countTap = (text: string): TapCounts => {
   const counts: TapCounts = { passed: 0, failed: 0, skipped: 0, failures: [] };
@@ -27,10 +35,14 @@ export const countTap = (text: string): TapCounts => {
   const points: boolean[] = [];
   const failures: boolean[] = [];
   let yamlIndent = -1;
+  /** The point just read, if it failed: YAML that follows is about it. */
+  let last: Failed | undefined;
   for (const line of text.split('\n')) {
     const indent = line.length - line.trimStart().length;
     if (yamlIndent >= 0) {
       if (indent === yamlIndent && line.trim() === '...') yamlIndent = -1;
+      else if (line.trim() !== '' && last !== undefined && last.details.length < DETAILS_MAX)
+        last.details.push(line.slice(yamlIndent));
       continue;
     }
     if (line.trim() === '---') {
@@ -41,6 +53,7 @@ export const countTap = (text: string): TapCounts => {
     if (opened !== null) subtests[Math.floor(opened[1].length / INDENT)] = opened[2];
     const match = POINT.exec(line);
     if (match === null) continue;
+    last = undefined;
     const depth = Math.floor(match[1].length / INDENT);
     const failed = match[2] !== undefined && !/# (todo|skip)\b/i.test(match[3]);
     const isParent = points[depth + 1] === true;
@@ -51,7 +64,8 @@ export const countTap = (text: string): TapCounts => {
     if (failed && !(isParent && explained)) {
       counts.failed++;
       const point = match[3].replace(/^ *\d+ (- )?/, '').replace(/ # time=\S+$/, '');
-      counts.failures.push([...subtests.slice(0, depth), point].join(' > '));
+      last = { name: [...subtests.slice(0, depth), point].join(' > '), details: [] };
+      counts.failures.push(last);
     } else if (!failed && !isParent) {
       if (/# (todo|skip)\b/i.test(match[3])) counts.skipped++;
       else counts.passed++;
@@ -71,7 +85,8 @@ const main = (file: string, status: number, leftovers: number): number => {
   if (/^Bail out!/m.test(text)) console.log('the run bailed out');
   const isBad = status !== 0 || leftovers !== 0 || passed === 0;
   const shownFailed = isBad ? Math.max(1, failed) : failed;
-  for (const failure of failures) console.log(`failed: ${failure}`);
+  for (const { name, details } of failures)
+    console.log([`failed: ${name}`, ...details.map((line) => `    ${line}`)].join('\n'));
   if (passed === 0) console.log('no test passed');
   if (skipped > 0) console.log(`${skipped} skipped`);
   console.log(`${passed} passed, ${shownFailed} failed`);

@@ -43,7 +43,10 @@ void t.test('a failure counts once; a parent failing by itself counts too', (t) 
     passed: 1,
     failed: 2,
     skipped: 2,
-    failures: ['a.test.js > x', 'b.test.js # timeout'],
+    failures: [
+      { name: 'a.test.js > x', details: ['ok: this is not a point'] },
+      { name: 'b.test.js # timeout', details: [] },
+    ],
   });
   t.end();
 });
