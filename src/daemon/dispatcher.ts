@@ -53,6 +53,7 @@ export class Dispatcher {
       nextDeadlineMs: () => this.#nextDeadlineMs(),
       onDeadline: () => this.#onDeadline(),
       expectsWake: () => this.#expectsWake(),
+      lookAhead: () => this.#lookAhead(),
       spareWork: rehearsalDirectory === undefined ? undefined : () => this.#rehearse(rehearsalDirectory),
     });
   }
@@ -176,6 +177,11 @@ export class Dispatcher {
       onInit: (protocol, features) => events.ready(protocol, features),
       onEnd: (cause) => events.ended(cause),
     });
+  }
+
+  #lookAhead(): boolean {
+    for (const mount of this.#mounts) if (mount.lookAhead()) return true;
+    return false;
   }
 
   #onIdle(): void {

@@ -242,7 +242,12 @@ export class ServedMount<S extends ServedSession> {
     if (this.#phase === 'finishing' && !failing) this.#commitLast();
   }
 
-  /** No request is waiting. */
+  /** No request is waiting: see {@link Core.lookAhead}. */
+  lookAhead(): boolean {
+    return this.#phase === 'serving' && this.#core.lookAhead();
+  }
+
+  /** Nor is one expected at once. */
   idle(): void {
     if (this.#phase === 'serving' || this.#phase === 'finishing') this.#core.idle();
   }

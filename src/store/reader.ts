@@ -10,6 +10,7 @@ import { asIno, bytesOfName, type ByteName, type Ino } from '../base/ids.js';
 import { LookAhead } from './look-ahead.js';
 import { openStore } from './open.js';
 import { blobOf, inodeOf, intOf, nameOf, WrongType } from './rows.js';
+import { ScanAhead } from './scan-ahead.js';
 import { INODE_COLUMNS } from './schema.js';
 import { openError, sqliteCode, storeFsError } from './store-error.js';
 import { readCounters, readSuperblock } from './superblock.js';
@@ -36,6 +37,8 @@ const ASCII = /^[\x01-\x7f]*$/;
 
 /** Fewer inodes than this are not worth a statement of their own. */
 const AHEAD_MIN = 4;
+/** Rows read ahead of a listing: what an answer has room for, or more. */
+const SCAN_AHEAD = 1024;
 
 const SUM_PAGES = 'SELECT coalesce(sum(pages), 0) FROM chunk_map WHERE ino = ? AND idx >= ? AND idx < ?';
 
@@ -130,6 +133,7 @@ export class SqliteStoreReader implements StoreReader {
   readonly #db: Database.Database;
   readonly #sql: ReturnType<typeof prepareAll>;
   readonly #ahead = new LookAhead();
+  readonly #scan = new ScanAhead();
   readonly #snapshotMs: number;
   /** When the snapshot was taken, on performance.now()'s scale; -1: there is none. */
   #snapshotSinceMs = -1;
@@ -163,6 +167,7 @@ export class SqliteStoreReader implements StoreReader {
   onCommit(): void {
     this.endSnapshot();
     this.#ahead.forget();
+    this.#scan.forget();
   }
 
   #takeSnapshot(): void {
@@ -254,14 +259,29 @@ export class SqliteStoreReader implements StoreReader {
     }
   }
 
-  scanDirents(parent: Ino, afterCookie: number, limit: number): DirentRecord[] {
-    return this.#read('scanDirents', () => {
-      const text = this.#sql.scanText.get(parent, afterCookie, limit);
-      if (text === null) return [];
-      if (typeof text === 'string' && ASCII.test(text)) return parseScan(text);
-      const rows = this.#sql.scan.all(parent, afterCookie, limit) as unknown[][];
-      return rows.map((row) => direntOf(nameOf(row[3]), row));
+  scanDirents(parent: Ino, afterCookie: number, limit: number): readonly DirentRecord[] {
+    const known = this.#scan.take(parent, afterCookie, limit);
+    if (known !== undefined) return known;
+    const rows = this.#read('scanDirents', () => this.#rowsAfter(parent, afterCookie, limit));
+    this.#scan.keep({ parent, after: afterCookie }, rows, rows.length < limit);
+    return rows;
+  }
+
+  lookAhead(): boolean {
+    const wanted = this.#scan.wanted;
+    if (wanted === undefined || this.#ahead.off) return false;
+    return this.#tryAhead(() => {
+      const rows = this.#rowsAfter(wanted.parent, wanted.after, SCAN_AHEAD);
+      this.#scan.add(rows, rows.length < SCAN_AHEAD);
     });
+  }
+
+  #rowsAfter(parent: Ino, afterCookie: number, limit: number): DirentRecord[] {
+    const text = this.#sql.scanText.get(parent, afterCookie, limit);
+    if (text === null) return [];
+    if (typeof text === 'string' && ASCII.test(text)) return parseScan(text);
+    const rows = this.#sql.scan.all(parent, afterCookie, limit) as unknown[][];
+    return rows.map((row) => direntOf(nameOf(row[3]), row));
   }
 
   readSymlink(ino: Ino): Uint8Array | undefined {

@@ -128,8 +128,10 @@ export interface StoreReader {
    * something is damaged, undefined. Never fails.
    */
   readDirectory(parent: Ino, limit: number): DirentRecord[] | undefined;
-  /** Up to `limit` entries with cookie > `afterCookie`, in cookie order. */
-  scanDirents(parent: Ino, afterCookie: number, limit: number): DirentRecord[];
+  /** Up to `limit` entries with cookie > `afterCookie`, in cookie order; perhaps fewer than there are, but none only at the end. */
+  scanDirents(parent: Ino, afterCookie: number, limit: number): readonly DirentRecord[];
+  /** While no request is waiting: reads rows that a listing will ask for. False: none is expected to. Never fails. */
+  lookAhead(): boolean;
   readSymlink(ino: Ino): Uint8Array | undefined;
   /**
    * The stored bytes of chunk `index` (from the inode row when the file is inline and index is 0), at most

@@ -96,6 +96,11 @@ export class Core {
     this.txgs.onReply(reply);
   }
 
+  /** No request is waiting: reads what will be asked for next. False: nothing is to be expected. */
+  lookAhead(): boolean {
+    return this.#reader.lookAhead();
+  }
+
   /** There is nothing to do for now. */
   idle(): void {
     this.#reader.endSnapshot();

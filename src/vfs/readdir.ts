@@ -28,7 +28,7 @@ function* entriesAfter(fs: FsState, dvp: Vnode, after: number): Generator<Dirent
   let cookie = after;
   for (;;) {
     const rows = dvp.inStore ? fs.reader.scanDirents(dvp.ino, cookie, BATCH) : [];
-    const last = rows.length < BATCH ? Infinity : rows[rows.length - 1].cookie;
+    const last = rows.at(-1)?.cookie ?? Infinity;
     const batch = merge(rows, dvp, cookie, last);
     yield* batch;
     if (last === Infinity) return;

@@ -26,6 +26,8 @@ export interface DeviceLoopOptions {
    * out for it for up to EXPECTED_LOOK_MS, since meanwhile nobody else wants this core.
    */
   expectsWake?: () => boolean;
+  /** Called while no request is waiting: does something short that the next one will need; false: there is nothing. */
+  lookAhead?: () => boolean;
   /**
    * Called again and again while there are sessions and nothing has come for LULL_MS, for some milliseconds at most;
    * false: it is done.
@@ -49,6 +51,7 @@ export class DeviceLoop {
   readonly #nextDeadlineMs: () => number;
   readonly #onDeadline: () => void;
   readonly #expectsWake: () => boolean;
+  readonly #lookAhead: () => boolean;
   #spareWork: (() => boolean) | undefined;
   #onWake: () => void = () => undefined;
   readonly #counter = new Uint32Array(2);
@@ -61,13 +64,14 @@ export class DeviceLoop {
   sleeps = 0;
 
   constructor(options: DeviceLoopOptions) {
-    const { wakeFd, pollUs, nextDeadlineMs, onDeadline, expectsWake, spareWork } = options;
+    const { wakeFd, pollUs, nextDeadlineMs, onDeadline, expectsWake, lookAhead, spareWork } = options;
     this.#wakeFd = wakeFd;
     this.#spareWork = spareWork;
     this.#spin = new SpinPolicy(pollUs / 1000);
     this.#nextDeadlineMs = nextDeadlineMs ?? (() => Infinity);
     this.#expectsWake = pollUs > 0 && expectsWake !== undefined ? expectsWake : () => false;
     this.#onDeadline = onDeadline ?? (() => undefined);
+    this.#lookAhead = lookAhead ?? (() => false);
     this.#rebuildPollfds();
   }
 
@@ -91,7 +95,7 @@ export class DeviceLoop {
       if (this.#takeWake()) onWake();
       if (performance.now() >= this.#nextDeadlineMs()) this.#onDeadline();
       if (this.#stopped) return;
-      if (this.#serveBatch() || this.#lookBusily()) continue;
+      if (this.#serveBatch() || this.#lookAhead() || this.#lookBusily()) continue;
       if (this.#stopped) return;
       for (const session of this.#sessions) session.flushTrace();
       onIdle?.();
