@@ -35,6 +35,8 @@ const SCAN_TEXT = `SELECT group_concat(ino || '/' || type || '/' || cookie || '/
 /** Anything else might have been bytes that are not UTF-8: those rows are read one by one. */
 const ASCII = /^[\x01-\x7f]*$/;
 
+const ZERO = 48; // '0'
+
 /** Fewer inodes than this are not worth a statement of their own. */
 const AHEAD_MIN = 4;
 /** Rows read ahead of a listing: what an answer has room for, or more. */
@@ -102,15 +104,25 @@ const direntOf = (name: ByteName, row: readonly unknown[]): DirentRecord => ({
 
 /** Rows of {@link SCAN_TEXT}. Names are ASCII here, and so their own byte form. */
 function parseScan(text: string): DirentRecord[] {
-  const parts = text.split('/');
   const rows: DirentRecord[] = [];
-  for (let i = 0; i + 3 < parts.length; i += 4) {
-    rows.push({
-      name: parts[i + 3] as ByteName,
-      ino: asIno(intOf(Number(parts[i]))),
-      type: intOf(Number(parts[i + 1])),
-      cookie: intOf(Number(parts[i + 2])),
-    });
+  let at = 0;
+  // A listing makes so much garbage that splitting the text into strings shows.
+  const number = (): number => {
+    let value = 0;
+    for (; at < text.length; at++) {
+      const digit = text.charCodeAt(at) - ZERO;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+    }
+    if (text[at++] !== '/') throw new WrongType();
+    return intOf(value);
+  };
+  while (at < text.length) {
+    const [ino, type, cookie] = [number(), number(), number()];
+    const end = text.indexOf('/', at);
+    const name = text.slice(at, end < 0 ? undefined : end);
+    rows.push({ name: name as ByteName, ino: asIno(ino), type, cookie });
+    at += name.length + 1;
   }
   return rows;
 }
@@ -268,7 +280,7 @@ export class SqliteStoreReader implements StoreReader {
   }
 
   lookAhead(): boolean {
-    const wanted = this.#scan.wanted;
+    const wanted = this.#scan.wanted(SCAN_AHEAD);
     if (wanted === undefined || this.#ahead.off) return false;
     return this.#tryAhead(() => {
       const rows = this.#rowsAfter(wanted.parent, wanted.after, SCAN_AHEAD);

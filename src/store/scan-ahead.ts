@@ -22,8 +22,8 @@ export class ScanAhead {
   #complete = false;
   /** Somebody went on where they were before. */
   #goesOn = false;
-  /** The last of them has been given away. */
-  #allGiven = false;
+  /** The cookie of the last row that was given away. */
+  #given = 0;
 
   /** The first `limit` rows of `parent` after this cookie; none: there are none. undefined: that must be read. */
   take(parent: Ino, after: number, limit: number): readonly DirentRecord[] | undefined {
@@ -33,8 +33,9 @@ export class ScanAhead {
     if (next < 0 && !this.#complete) return undefined;
     this.#rows = next < 0 ? [] : this.#rows.slice(next);
     this.#after = after;
-    this.#allGiven = this.#rows.length <= limit;
-    return this.#allGiven ? this.#rows : this.#rows.slice(0, limit);
+    const rows = this.#rows.length <= limit ? this.#rows : this.#rows.slice(0, limit);
+    this.#given = rows.at(-1)?.cookie ?? after;
+    return rows;
   }
 
   /** These rows were read, and given away; `complete`: nothing comes after them. */
@@ -44,22 +45,21 @@ export class ScanAhead {
     this.#after = after;
     this.#rows = rows;
     this.#complete = complete;
-    this.#allGiven = true;
+    this.#given = rows.at(-1)?.cookie ?? after;
   }
 
-  /** Where a listing will go on that knows no more. */
-  get wanted(): ScanPlace | undefined {
-    const last = this.#rows.at(-1);
-    if (!this.#goesOn || !this.#allGiven || this.#complete || this.#parent === 0 || last === undefined)
-      return undefined;
-    return { parent: this.#parent, after: last.cookie };
+  /** Where rows are to be read if a listing goes on that has fewer than `enough` ahead. */
+  wanted(enough: number): ScanPlace | undefined {
+    if (!this.#goesOn || this.#complete || this.#parent === 0) return undefined;
+    const from = this.#rows.length - enough;
+    if (from >= 0 && this.#rows[from].cookie > this.#given) return undefined;
+    return { parent: this.#parent, after: this.#rows.at(-1)?.cookie ?? this.#after };
   }
 
   /** These follow, from {@link wanted} on. */
   add(rows: readonly DirentRecord[], complete: boolean): void {
     this.#rows = [...this.#rows, ...rows];
     this.#complete = complete;
-    this.#allGiven = false;
   }
 
   forget(): void {

@@ -3,8 +3,8 @@
  * that serves mounts, so that V8 has compiled that code when requests come. Otherwise the first thousands of requests of a
  * mount take up to twice as long as those after them (native-notes/decisions.md).
  *
- * A scratch store is made, opened for reading, and removed, all but its intent log; a socket pair stands for /dev/fuse.
- * Groups are said to be committed and are not: whatever one makes it takes away again.
+ * A scratch store is made, opened for reading, and removed; a socket pair stands for /dev/fuse. Groups are said to be
+ * committed and are not: whatever one makes it takes away again.
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,6 @@ import { socketPair } from '../../../base/descriptors.js';
 import { isRunning } from '../../../base/processes.js';
 import { SystemClock } from '../../../base/system-clock.js';
 import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, syscalls } from '../../../base/syscalls.js';
-import { prepareIntentLog } from '../../../store/intent-log.js';
 import { PAGE_BYTES } from '../../../store/types.js';
 import type { SyncerPort } from '../../../syncer/txg-options.js';
 import { Core } from '../../../vfs/core.js';
@@ -30,8 +29,6 @@ const VNODES = 1024;
 /** It ends when it has worked for so long, however far it has come. */
 const WORK_MAX_MS = 1200;
 const SNAPSHOT_MS = 20;
-/** An act fills a good part of one of its halves. */
-const INTENT_BYTES = 1 << 20;
 
 const PREFIX = 'rehearsal-';
 
@@ -43,53 +40,46 @@ const removeLeftOver = (parent: string): void => {
   }
 };
 
-/** In this directory, whose only file then is its intent log: SQLite has the others open. */
-const openScratchCore = (directory: string, syncer: SyncerPort): Core => {
-  const store = join(directory, 'store');
-  createScratchStore(store);
-  prepareIntentLog(store, INTENT_BYTES);
-  const pool = new SharedArrayBuffer(POOL_PAGES * PAGE_BYTES);
-  const core = new Core(new Shared({ pool, vnodesMax: VNODES, clock: new SystemClock() }), {
-    store,
-    syncIntervalMs: Infinity,
-    syncer,
-    capabilities: kernelCapabilities(),
-    intentLog: true,
-    readOnly: false,
-    noatime: false,
-    hostFreeBytes: () => Number.MAX_SAFE_INTEGER,
-    snapshotMs: SNAPSHOT_MS,
-  });
-  core.txgs.intents?.ready();
-  for (const suffix of ['', '-wal', '-shm']) rmSync(store + suffix, { force: true });
-  return core;
+/** The store's directory, below `parent`, is gone when this returns: SQLite has the files open. */
+const openScratchCore = (parent: string, syncer: SyncerPort): Core => {
+  removeLeftOver(parent);
+  const directory = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
+  try {
+    const store = join(directory, 'store');
+    createScratchStore(store);
+    const pool = new SharedArrayBuffer(POOL_PAGES * PAGE_BYTES);
+    return new Core(new Shared({ pool, vnodesMax: VNODES, clock: new SystemClock() }), {
+      store,
+      syncIntervalMs: Infinity,
+      syncer,
+      capabilities: kernelCapabilities(),
+      readOnly: false,
+      noatime: false,
+      hostFreeBytes: () => Number.MAX_SAFE_INTEGER,
+      snapshotMs: SNAPSHOT_MS,
+    });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 };
 
 export class Rehearsal {
   readonly kernel: ScriptedKernel;
   readonly core: Core;
   workedMs = 0;
-  readonly #directory: string;
   readonly #fds: readonly [number, number];
   readonly #acts: Generator<void>;
   /** Number of the group that is sealed. */
   #sealed = 0;
 
-  /** Its files are below `parent`. The caller calls {@link close}. Errors: StoreError, FsError, Node's; nothing is left then. */
-  constructor(parent: string) {
+  /** The scratch store is below `directory` for a moment. The caller calls {@link close}. Errors: StoreError, FsError, Node's. */
+  constructor(directory: string) {
     const start = performance.now();
-    removeLeftOver(parent);
-    this.#directory = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
-    try {
-      this.core = openScratchCore(this.#directory, {
-        send: (request) => {
-          if (request.kind === 'commit') this.#sealed = request.txg;
-        },
-      });
-    } catch (error) {
-      this.#remove();
-      throw error;
-    }
+    this.core = openScratchCore(directory, {
+      send: (request) => {
+        if (request.kind === 'commit') this.#sealed = request.txg;
+      },
+    });
     this.#fds = socketPair(SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK);
     const session = new KernelSession({
       fd: this.#fds[1],
@@ -122,14 +112,13 @@ export class Rehearsal {
   /** The next few requests; true: there are none. */
   next(): boolean {
     const over = this.#acts.next().done === true;
-    // A group may have been sealed meanwhile, and a barrier wait for the one after it.
-    for (this.core.poll(); this.#sealed !== 0; this.core.poll()) {
+    if (this.#sealed !== 0) {
       const txg = this.#sealed;
       this.#sealed = 0;
       this.core.onReply({ kind: 'committed', txg, errno: 0, reason: '', commitMs: 0, walBytes: 0 });
+      this.kernel.takeAnswer();
     }
-    this.core.lookAhead();
-    this.kernel.takeAnswer(); // a barrier's
+    this.core.poll();
     return over;
   }
 
@@ -137,10 +126,5 @@ export class Rehearsal {
     for (const fd of this.#fds) syscalls().close(fd);
     this.core.drop();
     this.core.close();
-    this.#remove();
-  }
-
-  #remove(): void {
-    rmSync(this.#directory, { recursive: true, force: true });
   }
 }

@@ -1,6 +1,5 @@
 /** What a rehearsal asks for: what programs do most. */
 import { ROOT_INO } from '../../../base/ids.js';
-import { PAGE_BYTES } from '../../../store/types.js';
 import { S_IFREG } from '../../../vnode/vnode.js';
 import { Fattr, Opcode, PROTOCOL_MAJOR, PROTOCOL_MINOR, WRITE_CACHE } from '../protocol.js';
 import {
@@ -17,7 +16,6 @@ import {
   releaseIn,
   rename2In,
   setattrIn,
-  syncfsIn,
   writeIn,
 } from '../structs.js';
 import { LARGE_BYTES, type ScratchDirectory, scratchDirectories, SEC, SMALL_BYTES } from './scratch-store.js';
@@ -29,9 +27,6 @@ const READ_BYTES = 32 * 1024;
 /** Files made in an act, and the lookups of each: CREATE, one of its new name, one by a listing. */
 const MADE_FILES = 30;
 const MADE_LOOKUPS = 3;
-/** Barriers in an act, each after one of these pages of a large file was written. */
-const SYNCS = 40;
-const SYNCED_PAGES = Math.floor(LARGE_BYTES / PAGE_BYTES);
 /** Few enough for one group. */
 const LARGE_EVERY = 5;
 const O_WRONLY = 1;
@@ -52,7 +47,6 @@ export function* play(kernel: ScriptedKernel): Generator<void> {
   });
   for (let act = 0; act < ACTS; act++) {
     for (const directory of scratchDirectories) yield* walk(kernel, directory, act);
-    yield* sync(kernel);
     yield* change(kernel);
   }
 }
@@ -118,30 +112,9 @@ function* change(kernel: ScriptedKernel): Generator<void> {
   }
   kernel.ask(Opcode.RMDIR, ROOT_INO, { names: ['new'] });
   kernel.ask(Opcode.FORGET, dir, { head: forgetIn, values: { nlookup: 1 } });
-  // A barrier of the store: answered once the group is committed.
-  kernel.ask(Opcode.SYNCFS, ROOT_INO, { head: syncfsIn });
+  // A barrier: answered once the group is committed.
+  kernel.ask(Opcode.FSYNCDIR, ROOT_INO, { head: fsyncIn });
   yield;
-}
-
-/** What a database does: writes a page and waits until it is durable; in a file that the store has, as it may commit. */
-function* sync(kernel: ScriptedKernel): Generator<void> {
-  const { name, ino: dir, files } = scratchDirectories[0];
-  const ino = dir + 1;
-  kernel.ask(Opcode.LOOKUP, ROOT_INO, { names: [name] });
-  kernel.ask(Opcode.LOOKUP, dir, { names: [files[0]] });
-  kernel.ask(Opcode.OPEN, ino, { head: openIn, values: { flags: O_WRONLY } });
-  const fh = kernel.words[0];
-  for (let i = 0; i < SYNCS; i++) {
-    const offset = (i % SYNCED_PAGES) * PAGE_BYTES;
-    const values = { fh, offset, size: PAGE_BYTES, writeFlags: WRITE_CACHE };
-    kernel.ask(Opcode.WRITE, ino, { head: writeIn, values, dataBytes: PAGE_BYTES });
-    const times = { valid: Fattr.MTIME | Fattr.CTIME, mtime: SEC, ctime: SEC };
-    if (i % 2 === 0) kernel.ask(Opcode.SETATTR, ino, { head: setattrIn, values: times });
-    kernel.ask(Opcode.FSYNC, ino, { head: fsyncIn, values: { fh } });
-    yield;
-  }
-  kernel.ask(Opcode.RELEASE, ino, { head: releaseIn, values: { fh } });
-  kernel.forgetAll(dir, 2, 1);
 }
 
 /** What cp and tar do for a file. */

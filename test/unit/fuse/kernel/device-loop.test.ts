@@ -49,6 +49,42 @@ await t.test('two sessions, more than a batch; idle; a wake; stop', (t) => {
   t.end();
 });
 
+await t.test('looking ahead: when nothing is waiting, as often as there is something, then idle', (t) => {
+  const wakeFd = createEventFd();
+  const waker = new EventFdWaker(wakeFd);
+  const kernel = kernelOf();
+  const seen: string[] = [];
+  const answered = (): void => {
+    seen.push(...kernel.answers().map(() => 'answer'));
+  };
+  let left = 3;
+  const loop = new DeviceLoop({
+    wakeFd,
+    pollUs: 0,
+    lookAhead: () => {
+      answered();
+      if (left === 0) return false;
+      seen.push('ahead');
+      // What comes meanwhile is served first.
+      if (left-- === 2) kernel.send(Opcode.GETATTR, 1, body(getattrIn, {}));
+      return true;
+    },
+  });
+  loop.add(kernel.session);
+  kernel.send(Opcode.GETATTR, 1, body(getattrIn, {}));
+  loop.run(
+    () => loop.stop(),
+    () => {
+      seen.push('idle');
+      waker.wake();
+    },
+  );
+  t.same(seen, ['answer', 'ahead', 'ahead', 'answer', 'ahead', 'idle']);
+  kernel.close();
+  syscalls().close(wakeFd);
+  t.end();
+});
+
 await t.test('a session that ends leaves the loop, the other goes on', (t) => {
   const wakeFd = createEventFd();
   const waker = new EventFdWaker(wakeFd);

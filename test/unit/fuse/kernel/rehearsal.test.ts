@@ -18,8 +18,7 @@ const descriptors = (): number => readdirSync('/proc/self/fd').length;
 await t.test('the whole script', (t) => {
   const before = descriptors();
   const rehearsal = new Rehearsal(directory);
-  const [made] = readdirSync(directory);
-  t.same(readdirSync(join(directory, made)), ['store-intent'], 'the scratch store has no name any more');
+  t.same(readdirSync(directory), [], 'the scratch store has no name any more');
   const { kernel, core } = rehearsal;
   const answers = new Map<string, number>();
   const ask = kernel.ask.bind(kernel);
@@ -41,9 +40,7 @@ await t.test('the whole script', (t) => {
   t.equal(core.fs.lookups, 0, 'the kernel remembers nothing');
   t.equal(core.txgs.dirtyObjects, 0, 'all is said to be committed');
   t.ok(core.txgs.commits >= 10, 'a group an act');
-  t.ok((core.txgs.intents?.parts ?? 0) > 0, 'barriers went by the intent log');
   rehearsal.close();
-  t.same(readdirSync(directory), [], 'its directory is gone');
   t.equal(descriptors(), before, 'no descriptor is left');
   t.end();
 });
