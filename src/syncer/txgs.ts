@@ -25,6 +25,7 @@ import type { MountAudit } from '../vnode/mount.js';
 import type { NameEntry } from '../vnode/name-cache.js';
 import type { VnodeCache } from '../vnode/vnode-cache.js';
 import type { Vnode } from '../vnode/vnode.js';
+import { BarrierPace } from './barrier-pace.js';
 import { type BarrierDone, BarrierWaiters } from './barrier-waiters.js';
 import { GroupEncoder } from './group-encoder.js';
 import { type GroupLimits, groupLimits, SMALL_GROUP_PAGES } from './group-limits.js';
@@ -87,6 +88,7 @@ export class Txgs implements RoomTaker {
   #firstDirtyMs = 0;
   #changed = false;
   readonly #waiters = new BarrierWaiters();
+  readonly #pace: BarrierPace;
 
   constructor(options: TxgOptions) {
     this.#vnodes = options.vnodes;
@@ -99,11 +101,10 @@ export class Txgs implements RoomTaker {
     this.#clock = options.clock;
     this.#intervalMs = options.syncIntervalMs;
     this.counters = options.counters;
-    this.committed = options.committed;
-    this.durable = options.committed;
-    this.stored = options.committed;
+    this.committed = this.durable = this.stored = options.committed;
     this.openId = options.committed + 1;
     this.#limits = groupLimits(options.vnodes.bufs.pool.size, options.vnodes.max);
+    this.#pace = new BarrierPace(options.clock, this.#limits.sealPages);
   }
 
   /** For operations that log changes at once (truncate, xattrs, symlinks). The vnode must be marked by {@link dirtyAttr} too. */
@@ -152,9 +153,10 @@ export class Txgs implements RoomTaker {
 
   #pagesCrowded(pages: number, shares: number): boolean {
     const { dirtyPages } = this.#vnodes.bufs;
+    const own = this.#openPages + (this.#sealed?.frames.length ?? 0);
+    if (own > 0 && own + pages > this.#pace.pagesMax) return true;
     if (dirtyPages === 0 || dirtyPages + pages <= this.#limits.dirtyPagesMax) return false;
     if (shares === 1) return true;
-    const own = this.#openPages + (this.#sealed?.frames.length ?? 0);
     return own + pages > this.#limits.dirtyPagesMax / shares && own > 0;
   }
 
@@ -361,6 +363,7 @@ export class Txgs implements RoomTaker {
       this.failing = undefined;
       this.commits++;
       this.commitMs = reply.commitMs;
+      this.#pace.committed(group.frames.length, reply.commitMs);
       this.committed = group.txg;
       if (group.barrier) this.durable = this.stored = group.txg;
       this.#sealed = undefined;
@@ -401,7 +404,7 @@ export class Txgs implements RoomTaker {
       done(new FsError(this.failing.errno, 'sync'));
       return;
     }
-    this.#waiters.add(txg, inStore, done);
+    this.#waiters.add(txg, inStore, inStore ? done : this.#pace.timed(done));
     // A group that was handed over without a barrier (or is committed, but not synced) becomes durable with the next barrier.
     if (this.#sealed?.barrier === true && txg <= this.#sealed.txg) return;
     const byLog = !inStore && this.#openBarrier !== 'store' && this.#mayTakeIntents();
@@ -478,7 +481,7 @@ export class Txgs implements RoomTaker {
   uncommitted(): Map<Ino, number> {
     const found = new Map<Ino, number>();
     const add = (ino: Ino, pages: number): void => void found.set(ino, (found.get(ino) ?? 0) + pages);
-    const sealed = this.#sealed !== undefined && this.#sealed.txg > this.durable ? this.#sealed : undefined;
+    const sealed = (this.#sealed?.txg ?? 0) > this.durable ? this.#sealed : undefined;
     for (const vp of sealed?.vnodes ?? []) add(vp.ino, 0);
     sealed?.bufs.forEach(({ vp }, i) => add(vp.ino, popcount(sealed.masks[i])));
     for (const vp of this.#dirtyVnodes) {
