@@ -75,6 +75,8 @@ export class InProcessCore {
     const pool = new SharedArrayBuffer((options.pages ?? 1024) * PAGE_BYTES);
     this.pool = new Uint8Array(pool);
     this.#lock = lockStore(this.store);
+    // As a daemon does: what an fsync had confirmed when another one was killed may be there alone.
+    replayIntentLog(this.store);
     this.#syncer = new Syncer(this.store, pool, { walSoftBytes: WAL_SOFT_BYTES });
     this.#aheadShare = options.aheadShare ?? 1;
     this.#ahead = new ReadAheadServer(pool, () => openReader(this.store));
