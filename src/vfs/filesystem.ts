@@ -2,9 +2,9 @@
  * FileSystem: one mounted store behind the interface that the transports use. Each operation lives in its
  * family's file.
  */
+import { existsSync } from 'node:fs';
 import { FsError, fsError } from '../base/errno.js';
 import { ROOT_INO, type ByteName, type Fh, type Ino } from '../base/ids.js';
-import { existsSync } from 'node:fs';
 import { intentLogPath } from '../store/intent-log.js';
 import { PAGE_BYTES } from '../store/types.js';
 import type { BioOps } from '../vnode/bio-ops.js';

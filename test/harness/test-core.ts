@@ -233,6 +233,13 @@ export class InProcessCore {
     }
   }
 
+  /** Every vnode and name that can go goes, so that all comes from the store again. */
+  recycleAll(): void {
+    const { vnodes } = this.core;
+    for (const vp of [...vnodes.table(this.core.fs.mount).values()])
+      if (vp.useCount === 0 && vp.holdCount === 0) vnodes.vgone(vp);
+  }
+
   /** Throws if anything is still referenced; verifies the store and removes it (if it was made here). */
   close(): void {
     this.sync();

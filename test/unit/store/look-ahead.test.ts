@@ -39,13 +39,6 @@ const inoOf = (core: InProcessCore, i: number): Ino => {
   return vp.ino;
 };
 
-/** Every vnode and name that can go goes, so that all comes from the store again. */
-const forgetAll = (core: InProcessCore): void => {
-  const { vnodes } = core.core;
-  for (const vp of [...vnodes.table(core.vfs.mount).values()])
-    if (vp.useCount === 0 && vp.holdCount === 0) vnodes.vgone(vp);
-};
-
 const agrees = (t: Test, core: InProcessCore, model: Model, from = 0, to = FILES + 20): void => {
   for (let i = from; i < to; i++) {
     const mode = modeOf(core, i);
@@ -61,9 +54,9 @@ await t.test('lookups in order, before and after commits that change what lies a
   const model: Model = new Map();
   for (let i = 0; i < FILES; i += 2) make(core, model, i);
   core.sync();
-  forgetAll(core);
+  core.recycleAll();
   agrees(t, core, model);
-  forgetAll(core);
+  core.recycleAll();
   agrees(t, core, model, 0, 60);
   // What follows has been read ahead by now.
   const vp = core.vfs.setattr(CALLER, inoOf(core, 80), undefined, { mode: 0o755 });
@@ -74,7 +67,7 @@ await t.test('lookups in order, before and after commits that change what lies a
   make(core, model, 83);
   agrees(t, core, model, 60, 70);
   core.sync();
-  forgetAll(core);
+  core.recycleAll();
   agrees(t, core, model, 70);
   core.close();
   t.end();

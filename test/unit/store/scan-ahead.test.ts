@@ -95,8 +95,7 @@ for (const seed of [1, 2, 3, 4]) {
     for (let i = 0; i < FILES; i++) tree.make(0);
     for (let i = 0; i < 50; i++) tree.make(1);
     core.sync();
-    for (const vp of [...core.core.vnodes.table(core.vfs.mount).values()])
-      if (vp.useCount === 0 && vp.holdCount === 0) core.core.vnodes.vgone(vp);
+    core.recycleAll();
     const listings = [new Listing(tree, 0), new Listing(tree, 0), new Listing(tree, 1)];
     const anyOf = (names: ReadonlyMap<ByteName, number>): ByteName =>
       [...names.keys()][random.int(names.size)];

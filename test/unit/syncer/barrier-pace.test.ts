@@ -110,7 +110,7 @@ class Rig {
     throw new Error('nobody has to wait');
   }
 
-  /** Resolves when it is done: commits have been made. */
+  /** Returns when it is done: commits have been made. */
   fsync(commitMs: number): void {
     let done = false;
     this.core.fs.fsync(this.#ino, this.#fh, false, () => (done = true));
