@@ -45,13 +45,26 @@ const readChunkPart = (
   } else {
     fs.bufs.misses++;
     data = readStored(fs, buf);
-    // The whole chunk has been read: keep all of it that the budget allows.
-    const absent = ~buf.valid & maskBelow(buf.extent);
+    // SQLite has read the whole chunk in any case.
+    const absent = ~buf.valid & maskBelow(buf.extent) & (isLocal(buf, wanted) ? -1 : wanted);
     if (fs.bufs.reserve(popcount(absent))) {
       for (let rest = absent; rest !== 0; rest &= rest - 1) fillPage(fs, buf, lowestBit(rest), data);
     }
   }
   deliver(fs, buf, from, to, data, sink);
+};
+
+/** Of a chunk's pages, this part must have been asked for before all of it is kept. */
+const LOCAL_SHARE = 4;
+
+/**
+ * Whether the rest of the chunk is likely to be asked for too: `wanted` goes on where an earlier request ended, or enough of
+ * it has been asked for. A page here and there says nothing about its neighbours, which would take sixteen times the room
+ * (and memory that was never touched before costs more than the reading: see vnode/buf-cache.ts).
+ */
+const isLocal = (buf: Buf, wanted: number): boolean => {
+  const before = (wanted & -wanted) >>> 1;
+  return (buf.valid & before) !== 0 || popcount(buf.valid | wanted) * LOCAL_SHARE >= buf.extent;
 };
 
 /** Valid pages from the pool, absent ones from `data` (zeros past its end; without data they are holes). */

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { Prng } from '../../../src/base/prng.js';
 import { byteName, type Fh, type Ino, ROOT_INO } from '../../../src/base/ids.js';
+import { PAGE_BYTES } from '../../../src/store/types.js';
 import { BufferSink } from '../../harness/core-files.js';
 import { createTestCore, type InProcessCore } from '../../harness/test-core.js';
 
@@ -48,6 +49,39 @@ await t.test('what is read in sequence', (t) => {
   t.ok(pool.resident < area + 600, `${pool.resident} frames are in use, ${area} of them for reading ahead`);
   core.check();
   core.vfs.release(fh);
+  core.close();
+  t.end();
+});
+
+await t.test('of what is read here and there, only that is kept', (t) => {
+  const chunkPages = 16;
+  const chunks = 20;
+  const core = createTestCore({ pages: PAGES, mkfs: { chunkBytes: chunkPages * PAGE_BYTES } });
+  const { vp, open } = core.vfs.create(CALLER, ROOT_INO, byteName('f'), 0o644, 2, 0);
+  const data = new Prng(2).fill(new Uint8Array(chunks * chunkPages * PAGE_BYTES));
+  core.patiently(() => core.vfs.write(CALLER, vp.ino, open.fh, 0, data, WRITE));
+  core.sync();
+  const { bufs } = core.core.vnodes;
+  bufs.newRequest();
+  bufs.shed(vp, Infinity);
+  t.equal(vp.residentPages, 0);
+  const read = (chunk: number, page: number): number => {
+    const before = vp.residentPages;
+    const sink = new BufferSink(core.pool);
+    const at = (chunk * chunkPages + page) * PAGE_BYTES;
+    core.vfs.read(vp.ino, open.fh, at, PAGE_BYTES, sink);
+    t.same(sink.take(), Buffer.from(data.subarray(at, at + PAGE_BYTES)), `page ${page} of chunk ${chunk}`);
+    return vp.residentPages - before;
+  };
+  for (let n = 0; n < chunks; n++) t.equal(read((n * 7) % chunks, 3), 1, 'the page that was asked for');
+  t.equal(read(5, 3), 0, 'which is kept');
+  t.equal(read(5, 4), chunkPages - 1, 'all of it when a request goes on from there');
+  t.equal(read(6, 9), 1);
+  t.equal(read(6, 6), 1);
+  t.equal(read(6, 14), chunkPages - 3, 'or when a quarter of it has been asked for');
+  core.check();
+  core.vfs.release(open.fh);
+  core.vfs.vrele(vp);
   core.close();
   t.end();
 });
