@@ -10,6 +10,8 @@ import { compareTrees } from '../harness/tree-compare.js';
 
 const FILES = fullSize ? 4_000 : 1_100;
 const MINUTES = 60_000;
+// The unit tests of this project, on the mount and one core beside the daemon, take most of it.
+if (fullSize) t.setTimeout(45 * MINUTES);
 
 const plain = openPlainTarget();
 t.teardown(() => plain.close());

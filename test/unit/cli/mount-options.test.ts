@@ -48,6 +48,8 @@ void t.test('flags; the last one wins', (t) => {
 });
 
 void t.test('tuning', (t) => {
+  // This test may itself run below one whose daemons don't rehearse.
+  delete process.env.VNODEFS_REHEARSAL;
   const { tuning, logLevel, logFile } = parse(
     'no_writeback_cache,attr_timeout=0,entry_timeout=1.5,poll_us=0,pages=8MiB,vnodes=500,sync_interval=2,protocol=7.36',
     'log_level=debug,log_file=/x.log',
@@ -65,6 +67,11 @@ void t.test('tuning', (t) => {
   });
   t.strictSame([logLevel, logFile], ['debug', '/x.log']);
   t.equal(parse('no_writeback_cache,writeback_cache').tuning.writebackCache, true);
+  process.env.VNODEFS_REHEARSAL = '0';
+  t.equal(parse('').tuning.rehearsal, false);
+  t.equal(parse('rehearsal').tuning.rehearsal, true);
+  delete process.env.VNODEFS_REHEARSAL;
+  t.equal(parse('no_rehearsal').tuning.rehearsal, false);
   t.equal(parse('no_intent_log').tuning.intentLog, false);
   t.equal(parse('no_intent_log,intent_log').tuning.intentLog, true);
   t.end();
