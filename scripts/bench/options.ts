@@ -26,7 +26,8 @@ export interface Options {
   check: boolean;
 }
 
-const refuse =
+/** For commander: what `parse` throws is said of the option, as wrong use. */
+export const refuse =
   <T>(parse: (text: string) => T) =>
   (text: string): T => {
     try {
@@ -36,7 +37,7 @@ const refuse =
     }
   };
 
-const positive = refuse((text) => {
+export const positive = refuse((text) => {
   if (!/^[1-9]\d*$/.test(text)) throw new Error('It must be a whole number above 0.');
   return Number(text);
 });

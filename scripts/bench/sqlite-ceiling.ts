@@ -8,34 +8,36 @@
  * reads need the caches dropped; bindfs and fio must be installed (scripts/bench/run does that).
  */
 import Database from 'better-sqlite3';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { Prng } from '../../src/base/prng.js';
-import { dropCaches } from './machine.js';
 import { isRoot, unmountBelow, WORKSPACE_PREFIX } from './mounts.js';
-import { parseFio, parseSize } from './parse.js';
+import { positive, refuse } from './options.js';
+import { parseSize } from './parse.js';
 import { Processes } from './processes.js';
 import { BINDFS_OPTIONS, BindfsTarget } from './rival-targets.js';
+import { runAll, selectGroups, type Trial } from './runner.js';
 import { formatValue, median } from './stats.js';
+import { PlainTarget, type Target } from './target.js';
+import type { Group, Step } from './workload.js';
+import { BLOCK, COLD_PART, fioGroups } from './workloads-fio.js';
 
 const CHUNK_BYTES = 64 << 10;
-const BLOCK_BYTES = 4096;
 const GROUP_CHUNKS = (32 << 20) / CHUNK_BYTES;
-/** Cold random reads do this part of the file, as in scripts/bench/run. */
-const COLD_PART = 16;
-const PAGE_BYTES = [8192, 16384, 65536];
+const PAGE_KIB = [64, 16, 8];
 const TIMEOUT_MS = 120_000;
+const RIVALS_FIGURES = ['sequential write 1 MiB, fsync at end', 'random read 4 KiB, cold'];
 
 const storeOf = (place: string): string => join(place, 'ceiling.db');
 
 /** Inserts `bytes` of chunks in transactions of 32 MiB, the last of them synced. Returns MB/s. */
-function insert(place: string, bytes: number, pageBytes: number): number {
+function insert(place: string, bytes: number, pageKiB: number): number {
   for (const suffix of ['', '-wal', '-shm']) rmSync(storeOf(place) + suffix, { force: true });
   const db = new Database(storeOf(place));
-  db.pragma(`page_size = ${pageBytes}`);
+  db.pragma(`page_size = ${pageKiB * 1024}`);
   db.pragma('auto_vacuum = INCREMENTAL');
   db.pragma('journal_mode = WAL');
   db.pragma('wal_autocheckpoint = 0');
@@ -63,7 +65,7 @@ function readCold(place: string, bytes: number): number {
   const statement = db.prepare('SELECT data FROM chunk WHERE id = ?').pluck();
   const prng = new Prng(3);
   const chunks = Math.ceil(bytes / CHUNK_BYTES);
-  const blocks = Math.ceil(bytes / COLD_PART / BLOCK_BYTES);
+  const blocks = Math.ceil(bytes / COLD_PART / BLOCK);
   const fetched = new Set<number>();
   const started = performance.now();
   for (let i = 0; i < blocks; i++) {
@@ -75,130 +77,107 @@ function readCold(place: string, bytes: number): number {
   return blocks / (ms / 1e3);
 }
 
-type Trials = Map<string, number[]>;
-
-class Ceiling {
-  readonly #processes: Processes;
-  readonly #place: string;
-  readonly #bytes: number;
-  readonly #trials: Trials;
-
-  constructor(processes: Processes, place: string, bytes: number, trials: Trials) {
-    this.#processes = processes;
-    this.#place = place;
-    this.#bytes = bytes;
-    this.#trials = trials;
-  }
-
-  #add(name: string, value: number): void {
-    this.#trials.set(name, [...(this.#trials.get(name) ?? []), value]);
-  }
-
-  async #child(trial: string, pageBytes: number): Promise<number> {
+const alone = (name: string, unit: string, caches: Step['caches'], words: readonly string[]): Step => ({
+  figure: { name, unit, better: 'higher' },
+  caches,
+  needed: true,
+  // Node's own pages must come back before anything is timed.
+  prepare: async ({ processes }) => void (await processes.run(process.execPath, ['-e', ''])),
+  run: async ({ processes, root, settings }) => {
     const script = fileURLToPath(import.meta.url);
-    const words = [
-      '--trial',
-      trial,
-      '--dir',
-      this.#place,
-      '--size',
-      `${this.#bytes}`,
-      '--page',
-      `${pageBytes}`,
-    ];
-    return Number((await this.#processes.run(process.execPath, [script, ...words])).stdout);
-  }
-
-  /** The caches are cold, and the programs that are to be measured warm. */
-  async #chill(): Promise<void> {
-    await this.#processes.run('sync', []);
-    await dropCaches(this.#processes);
-    await this.#processes.run('fio', ['--version']);
-    await this.#processes.run(process.execPath, ['-e', '']);
-  }
-
-  async sqlite(): Promise<void> {
-    for (const pageBytes of [...PAGE_BYTES].reverse()) {
-      const name = `sequential write, MB/s: SQLite, pages of ${pageBytes / 1024} KiB`;
-      this.#add(name, await this.#child('insert', pageBytes));
-      await this.#processes.run('sync', []);
-    }
-    await this.#chill();
-    this.#add('random read cold, a second: SQLite', await this.#child('read', PAGE_BYTES[0]));
-    rmSync(storeOf(this.#place));
-  }
-
-  async bindfs(): Promise<void> {
-    const target = new BindfsTarget(this.#processes, BINDFS_OPTIONS, true);
-    const place = join(this.#place, 'bindfs');
-    mkdirSync(place);
-    const mounted = await target.open(place, {});
-    const fio = async (...args: string[]): Promise<string> => {
-      const common = ['--name=ceiling', '--ioengine=psync', '--invalidate=0', '--fallocate=none'];
-      const file = [
-        `--filename=${join(mounted.root, 'data')}`,
-        `--size=${this.#bytes}`,
-        '--output-format=json',
-      ];
-      return (await this.#processes.run('fio', [...common, ...file, ...args])).stdout;
-    };
-    try {
-      const wrote = parseFio(await fio('--rw=write', '--bs=1M', '--end_fsync=1'), 'write');
-      this.#add('sequential write, MB/s: bindfs', wrote.bytesPerSecond / 1e6);
-      await mounted.remount();
-      await this.#chill();
-      const part = `--io_size=${Math.ceil(this.#bytes / COLD_PART / BLOCK_BYTES) * BLOCK_BYTES}`;
-      const read = parseFio(await fio('--rw=randread', '--bs=4k', part), 'read');
-      this.#add('random read cold, a second: bindfs', read.opsPerSecond);
-    } finally {
-      await mounted.close();
-    }
-    rmSync(place, { recursive: true });
-  }
-}
-
-async function measure(dir: string, bytes: number, rounds: number): Promise<Trials> {
-  const processes = new Processes(TIMEOUT_MS);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => processes.abort());
-  // The kernel's list of mounts holds no symbolic links.
-  const place = mkdtempSync(join(realpathSync(dir), `${WORKSPACE_PREFIX}${process.pid}-`));
-  const trials: Trials = new Map();
-  const ceiling = new Ceiling(processes, place, bytes, trials);
-  try {
-    for (let round = 0; round < rounds; round++) {
-      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round + 1} of ${rounds}`);
-      const order = [() => ceiling.sqlite(), () => ceiling.bindfs()];
-      for (const step of round % 2 === 0 ? order : order.reverse()) await step();
-    }
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-    return trials;
-  } finally {
-    await unmountBelow(processes, place);
-    rmSync(place, { recursive: true, force: true });
-  }
-}
-
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    size: { type: 'string', default: '512MiB' },
-    dir: { type: 'string', default: tmpdir() },
-    json: { type: 'string' },
-    trial: { type: 'string' },
-    page: { type: 'string', default: '8192' },
+    const args = [script, '--trial', root, `${settings.sizeBytes}`, ...words];
+    return Number((await processes.run(process.execPath, args)).stdout);
   },
 });
-const bytes = parseSize(values.size);
-if (values.trial !== undefined) {
-  const { trial, dir, page } = values;
-  console.log(trial === 'insert' ? insert(dir, bytes, Number(page)) : readCold(dir, bytes));
-} else if (!isRoot()) {
-  console.error('sqlite-ceiling: only root may drop the caches: run it as root.');
-  process.exitCode = 2;
-} else {
-  const trials = await measure(values.dir, bytes, Number(values.rounds));
-  for (const [name, all] of [...trials].sort(([a], [b]) => (a < b ? 1 : -1)))
-    console.log(`${name.padEnd(60)} ${formatValue(median(all)).padStart(8)}`);
-  if (values.json !== undefined)
-    writeFileSync(values.json, `${JSON.stringify(Object.fromEntries(trials), null, 2)}\n`);
+
+/** Done in a plain directory. The last store written is the one that is read. */
+const sqliteAlone: Group = {
+  name: 'SQLite alone',
+  variant: {},
+  usesSources: false,
+  steps: [
+    ...PAGE_KIB.map((kib) =>
+      alone(`sequential write, pages of ${kib} KiB`, 'MB/s', 'dropped', ['insert', `${kib}`]),
+    ),
+    alone('random read 4 KiB, cold', 'ops/s', 'cold', ['read']),
+  ],
+};
+
+async function measure(
+  processes: Processes,
+  dir: string,
+  sizeBytes: number,
+  rounds: number,
+): Promise<Trial[]> {
+  // The kernel's list of mounts holds no symbolic links.
+  const workspace = mkdtempSync(join(realpathSync(dir), `${WORKSPACE_PREFIX}${process.pid}-`));
+  const run = async (target: Target, groups: readonly Group[], round: number): Promise<Trial[]> => {
+    const { trials, failures } = await runAll({
+      processes,
+      workspace,
+      targets: [target],
+      groups,
+      rounds: 1,
+      settings: { sizeBytes, files: 0 },
+      sources: { tar: '', repository: '' },
+      mayDropCaches: true,
+      onProgress: (text) => {
+        if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round} of ${rounds}: ${text}`);
+      },
+    });
+    if (failures.length > 0) throw new Error(`${failures[0].figure}: ${failures[0].message}`);
+    return trials;
+  };
+  const bindfs = new BindfsTarget(processes, BINDFS_OPTIONS, true);
+  const rivals = selectGroups(fioGroups, (figure) => RIVALS_FIGURES.includes(figure));
+  const all: Trial[] = [];
+  try {
+    for (let round = 1; round <= rounds; round++) {
+      all.push(...(await run(new PlainTarget(), [sqliteAlone], round)));
+      all.push(...(await run(bindfs, rivals, round)));
+    }
+    return all;
+  } finally {
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    await unmountBelow(processes, workspace);
+    rmSync(workspace, { recursive: true, force: true });
+  }
 }
+
+const main = async (): Promise<void> => {
+  const { rounds, size, dir, json } = new Command('sqlite-ceiling')
+    .option('--rounds <n>', 'trials of each figure; the median is shown', positive, 3)
+    .option('--size <bytes>', 'size of the file, as 512MiB', refuse(parseSize), 512 * 2 ** 20)
+    .option('--dir <folder>', 'work in this folder, which chooses the disk', tmpdir())
+    .option('--json <file>', 'write every trial to this file')
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+    .parse()
+    .opts<{ rounds: number; size: number; dir: string; json: string | undefined }>();
+  if (!isRoot()) {
+    console.error('sqlite-ceiling: only root may drop the caches: run it as root.');
+    process.exitCode = 2;
+    return;
+  }
+  const processes = new Processes(TIMEOUT_MS);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => processes.abort());
+  try {
+    const trials = await measure(processes, dir, size, rounds);
+    const nameOf = ({ target, figure }: Trial): string =>
+      `${target === 'plain' ? 'SQLite alone' : target}: ${figure}`;
+    for (const name of new Set(trials.map(nameOf))) {
+      const values = trials.filter((trial) => nameOf(trial) === name).map(({ value }) => value);
+      console.log(`${name.padEnd(60)} ${formatValue(median(values)).padStart(8)}`);
+    }
+    if (json !== undefined) writeFileSync(json, `${JSON.stringify(trials, null, 2)}\n`);
+  } catch (error) {
+    console.error(`sqlite-ceiling: ${(error as Error).message}`);
+    process.exitCode = 1;
+  }
+};
+
+const [flag, place, size, trial, pageKiB] = process.argv.slice(2);
+if (flag !== '--trial') await main();
+else
+  console.log(
+    trial === 'insert' ? insert(place, Number(size), Number(pageKiB)) : readCold(place, Number(size)),
+  );

@@ -17,11 +17,11 @@ const COMMON = [
 ];
 const MB = 1e6;
 /** Cold random reads do this part of the file, else a slow disk would take minutes. */
-const COLD_PART = 16;
+export const COLD_PART = 16;
 /** Warm sequential reads go over the file this often, to last long enough to be measured. */
 const WARM_LOOPS = 4;
 const FSYNC_OPS = 1000;
-const BLOCK = 4096;
+export const BLOCK = 4096;
 
 const fio = async (
   context: StepContext,
